@@ -1,0 +1,541 @@
+//! Accounts, operators, access keys, quota overrides and the cash balance.
+
+use indicia_domain::account::AccountStatus;
+use indicia_domain::ledger::{Kind, LedgerAccount, Transfer, Unit};
+use indicia_domain::mail::admission::Policy;
+use indicia_domain::money::MoneyMicros;
+use indicia_domain::time::UnixMicros;
+use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, Row};
+
+use crate::ledger::append;
+use crate::{Result, Store, StoreError};
+
+/// An account as it was registered.
+#[derive(Clone, Debug)]
+pub struct Account {
+    pub account_id: i64,
+    pub name: String,
+    pub email: String,
+    pub phone: String,
+    /// IANA name of the billing zone.
+    pub zone: String,
+    /// argon2id, PHC string.
+    pub password_hash: String,
+    pub created_at: UnixMicros,
+}
+
+/// The numbers of an account that change with every mail.
+#[derive(Clone, Debug)]
+pub struct AccountNumbers {
+    pub status: AccountStatus,
+    pub quota_level: i64,
+    pub daily_quota: i64,
+    pub quota_day: i64,
+    pub quota_day_used: i64,
+    pub quota_month: i64,
+    pub quota_month_used: i64,
+    pub free_left: i64,
+    pub free_day: i64,
+    pub free_day_used: i64,
+    pub pay_as_you_go_mails: i64,
+    pub cash: MoneyMicros,
+    pub ledger_sequence: i64,
+}
+
+#[derive(Clone, Debug)]
+pub struct NewAccount {
+    pub name: String,
+    pub email: String,
+    pub phone: String,
+    pub zone: String,
+    pub password_hash: String,
+    pub access_key_id: String,
+    pub access_key_secret: String,
+}
+
+#[derive(Clone, Debug)]
+pub struct Operator {
+    pub operator_id: i64,
+    pub email: String,
+    pub password_hash: String,
+    pub created_at: UnixMicros,
+}
+
+#[derive(Clone, Debug)]
+pub struct AccessKey {
+    pub access_key_id: String,
+    pub account_id: i64,
+    pub secret: String,
+    pub created_at: UnixMicros,
+    pub disabled: bool,
+}
+
+/// One change of a quota, by whom and why (R19, R23; until reviews exist, operators only).
+#[derive(Clone, Debug)]
+pub struct QuotaEvent {
+    pub at: UnixMicros,
+    pub kind: String,
+    pub old_daily: i64,
+    pub new_daily: i64,
+    pub old_level: i64,
+    pub new_level: i64,
+    pub reason: String,
+}
+
+/// Why an account or an operator could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateError {
+    #[error("the e-mail address {0} already belongs to an account or an operator; use another")]
+    EmailTaken(String),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<sqlx::Error> for CreateError {
+    fn from(error: sqlx::Error) -> Self {
+        CreateError::Store(error.into())
+    }
+}
+
+/// Why money was not booked.
+#[derive(Debug, thiserror::Error)]
+pub enum CreditError {
+    #[error("there is no account {0}")]
+    NoAccount(i64),
+    #[error("an amount of zero changes nothing; give a positive amount, or a negative one to take money off")]
+    Zero,
+    #[error("the balance is {balance}; {amount} cannot be taken off it")]
+    Insufficient { balance: MoneyMicros, amount: MoneyMicros },
+    #[error("the balance would become larger than can be booked")]
+    TooLarge,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<sqlx::Error> for CreditError {
+    fn from(error: sqlx::Error) -> Self {
+        CreditError::Store(error.into())
+    }
+}
+
+const ACCOUNT: &str = "SELECT account_id, name, email, phone, zone, password_hash, created_at FROM account";
+
+impl Store {
+    /// Registers an account with its first access key and its free credit (R06).
+    pub async fn create_account(&self, new: &NewAccount, policy: &Policy) -> Result<i64, CreateError> {
+        let (account_id, now) = (self.next_id().await?, self.now());
+        let email = new.email.to_lowercase();
+        let mut transaction = self.begin().await?;
+        check_email_free(&mut transaction, &email).await?;
+        sqlx::query("INSERT INTO account (account_id, name, email, phone, zone, password_hash, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7)")
+            .bind(account_id)
+            .bind(new.name.clone())
+            .bind(email.clone())
+            .bind(new.phone.clone())
+            .bind(new.zone.clone())
+            .bind(new.password_hash.clone())
+            .bind(now.0)
+            .execute(&mut *transaction)
+            .await
+            .map_err(|error| email_taken(error, &email))?;
+        insert_state(&mut transaction, account_id, policy).await?;
+        if policy.free_total_mails > 0 {
+            let opening = Transfer {
+                account_id,
+                sequence: 1,
+                transaction_id: account_id,
+                at: now,
+                kind: Kind::Opening,
+                unit: Unit::Mail,
+                from: LedgerAccount::Granted,
+                to: LedgerAccount::Free,
+                amount: policy.free_total_mails,
+                before: 0,
+                after: policy.free_total_mails,
+                memo: "free credit of a new account".to_owned(),
+            };
+            append(&mut transaction, &[opening]).await?;
+        }
+        insert_key(&mut transaction, account_id, &new.access_key_id, &new.access_key_secret, now).await?;
+        transaction.commit().await?;
+        Ok(account_id)
+    }
+
+    pub async fn create_operator(&self, email: &str, password_hash: &str) -> Result<i64, CreateError> {
+        let (operator_id, email) = (self.next_id().await?, email.to_lowercase());
+        let mut transaction = self.begin().await?;
+        check_email_free(&mut transaction, &email).await?;
+        sqlx::query(
+            "INSERT INTO operator (operator_id, email, password_hash, created_at) VALUES ($1, $2, $3, $4)",
+        )
+        .bind(operator_id)
+        .bind(email.clone())
+        .bind(password_hash.to_owned())
+        .bind(self.now().0)
+        .execute(&mut *transaction)
+        .await
+        .map_err(|error| email_taken(error, &email))?;
+        transaction.commit().await?;
+        Ok(operator_id)
+    }
+
+    pub async fn account(&self, account_id: i64) -> Result<Option<Account>> {
+        let row = sqlx::query(sqlx::AssertSqlSafe(format!("{ACCOUNT} WHERE account_id = $1")))
+            .bind(account_id)
+            .fetch_optional(self.read())
+            .await?;
+        row.as_ref().map(account_of).transpose()
+    }
+
+    pub async fn account_by_email(&self, email: &str) -> Result<Option<Account>> {
+        let row = sqlx::query(sqlx::AssertSqlSafe(format!("{ACCOUNT} WHERE email = $1")))
+            .bind(email.to_lowercase())
+            .fetch_optional(self.read())
+            .await?;
+        row.as_ref().map(account_of).transpose()
+    }
+
+    /// Accounts in the order of their ids, after `after`, at most `limit`.
+    pub async fn accounts(&self, after: i64, limit: i64) -> Result<Vec<Account>> {
+        let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "{ACCOUNT} WHERE account_id > $1 ORDER BY account_id LIMIT $2"
+        )))
+        .bind(after)
+        .bind(limit)
+        .fetch_all(self.read())
+        .await?;
+        rows.iter().map(account_of).collect()
+    }
+
+    pub async fn account_numbers(&self, account_id: i64) -> Result<Option<AccountNumbers>> {
+        let row = sqlx::query(
+            "SELECT status, quota_level, daily_quota, quota_day, quota_day_used, quota_month, quota_month_used, \
+             free_left, free_day, free_day_used, payg_mails, cash_micros, ledger_sequence \
+             FROM account_state WHERE account_id = $1",
+        )
+        .bind(account_id)
+        .fetch_optional(self.read())
+        .await?;
+        row.as_ref().map(numbers_of).transpose()
+    }
+
+    pub async fn operator(&self, operator_id: i64) -> Result<Option<Operator>> {
+        let row = sqlx::query(
+            "SELECT operator_id, email, password_hash, created_at FROM operator WHERE operator_id = $1",
+        )
+        .bind(operator_id)
+        .fetch_optional(self.read())
+        .await?;
+        row.as_ref().map(operator_of).transpose()
+    }
+
+    pub async fn operator_by_email(&self, email: &str) -> Result<Option<Operator>> {
+        let row = sqlx::query(
+            "SELECT operator_id, email, password_hash, created_at FROM operator WHERE email = $1",
+        )
+        .bind(email.to_lowercase())
+        .fetch_optional(self.read())
+        .await?;
+        row.as_ref().map(operator_of).transpose()
+    }
+
+    pub async fn access_key(&self, access_key_id: &str) -> Result<Option<AccessKey>> {
+        let row = sqlx::query(
+            "SELECT access_key_id, account_id, secret, created_at, disabled_at FROM access_key WHERE access_key_id = $1",
+        )
+        .bind(access_key_id.to_owned())
+        .fetch_optional(self.read())
+        .await?;
+        row.as_ref().map(access_key_of).transpose()
+    }
+
+    pub async fn access_keys(&self, account_id: i64) -> Result<Vec<AccessKey>> {
+        let rows = sqlx::query(
+            "SELECT access_key_id, account_id, secret, created_at, disabled_at FROM access_key \
+             WHERE account_id = $1 ORDER BY access_key_id",
+        )
+        .bind(account_id)
+        .fetch_all(self.read())
+        .await?;
+        rows.iter().map(access_key_of).collect()
+    }
+
+    /// Puts money on (or with a negative amount takes it off) the cash balance; returns the new balance.
+    pub async fn credit(
+        &self,
+        account_id: i64,
+        amount: MoneyMicros,
+        memo: &str,
+    ) -> Result<MoneyMicros, CreditError> {
+        if amount == MoneyMicros::ZERO {
+            return Err(CreditError::Zero);
+        }
+        let transaction_id = self.next_id().await?;
+        let mut transaction = self.begin().await?;
+        let (balance, sequence) = cash_for_update(self, &mut transaction, account_id)
+            .await?
+            .ok_or(CreditError::NoAccount(account_id))?;
+        let after = balance.checked_add(amount).ok_or(CreditError::TooLarge)?;
+        if after.0 < 0 {
+            return Err(CreditError::Insufficient { balance, amount: MoneyMicros(-amount.0) });
+        }
+        let (from, to) = if amount.0 > 0 {
+            (LedgerAccount::Outside, LedgerAccount::Cash)
+        } else {
+            (LedgerAccount::Cash, LedgerAccount::Outside)
+        };
+        let line = Transfer {
+            account_id,
+            sequence: sequence + 1,
+            transaction_id,
+            at: self.now(),
+            kind: Kind::Credit,
+            unit: Unit::Money,
+            from,
+            to,
+            amount: amount.0.abs(),
+            before: balance.0,
+            after: after.0,
+            memo: memo.to_owned(),
+        };
+        append(&mut transaction, &[line]).await?;
+        set_cash(&mut transaction, account_id, after, sequence + 1).await?;
+        transaction.commit().await?;
+        Ok(after)
+    }
+
+    /// The operator's override of the daily quota, recorded with its reason. `None`: no such account.
+    pub async fn set_daily_quota(
+        &self,
+        account_id: i64,
+        daily: i64,
+        level: Option<i64>,
+        reason: &str,
+    ) -> Result<Option<QuotaEvent>> {
+        let event_id = self.next_id().await?;
+        let mut transaction = self.begin().await?;
+        let sql = format!(
+            "SELECT daily_quota, quota_level FROM account_state WHERE account_id = $1{}",
+            self.engine().for_update()
+        );
+        let Some(row) =
+            sqlx::query(sqlx::AssertSqlSafe(sql)).bind(account_id).fetch_optional(&mut *transaction).await?
+        else {
+            return Ok(None);
+        };
+        let (old_daily, old_level): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+        let event = QuotaEvent {
+            at: self.now(),
+            kind: "operator".to_owned(),
+            old_daily,
+            new_daily: daily,
+            old_level,
+            new_level: level.unwrap_or(old_level),
+            reason: reason.to_owned(),
+        };
+        sqlx::query("UPDATE account_state SET daily_quota = $1, quota_level = $2 WHERE account_id = $3")
+            .bind(event.new_daily)
+            .bind(event.new_level)
+            .bind(account_id)
+            .execute(&mut *transaction)
+            .await?;
+        sqlx::query(
+            "INSERT INTO quota_event (account_id, event_id, at, kind, old_daily, new_daily, old_level, new_level, reason) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        )
+        .bind(account_id)
+        .bind(event_id)
+        .bind(event.at.0)
+        .bind(event.kind.clone())
+        .bind(event.old_daily)
+        .bind(event.new_daily)
+        .bind(event.old_level)
+        .bind(event.new_level)
+        .bind(event.reason.clone())
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(Some(event))
+    }
+
+    /// The newest quota changes first.
+    pub async fn quota_events(&self, account_id: i64, limit: i64) -> Result<Vec<QuotaEvent>> {
+        let rows = sqlx::query(
+            "SELECT at, kind, old_daily, new_daily, old_level, new_level, reason FROM quota_event \
+             WHERE account_id = $1 ORDER BY event_id DESC LIMIT $2",
+        )
+        .bind(account_id)
+        .bind(limit)
+        .fetch_all(self.read())
+        .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(QuotaEvent {
+                    at: UnixMicros(row.try_get(0)?),
+                    kind: row.try_get(1)?,
+                    old_daily: row.try_get(2)?,
+                    new_daily: row.try_get(3)?,
+                    old_level: row.try_get(4)?,
+                    new_level: row.try_get(5)?,
+                    reason: row.try_get(6)?,
+                })
+            })
+            .collect()
+    }
+
+    /// Sets and clears status bits (frozen, overdue, restricted). `false`: no such account.
+    pub async fn change_status(
+        &self,
+        account_id: i64,
+        set: AccountStatus,
+        clear: AccountStatus,
+    ) -> Result<bool> {
+        let mut transaction = self.begin().await?;
+        let done = sqlx::query("UPDATE account_state SET status = (status & $1) | $2 WHERE account_id = $3")
+            .bind(!clear.0)
+            .bind(set.0)
+            .bind(account_id)
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(done.rows_affected() == 1)
+    }
+}
+
+/// The cash balance and the last ledger line, locked until the transaction ends.
+pub(crate) async fn cash_for_update(
+    store: &Store,
+    connection: &mut AnyConnection,
+    account_id: i64,
+) -> Result<Option<(MoneyMicros, i64)>> {
+    let sql = format!(
+        "SELECT cash_micros, ledger_sequence FROM account_state WHERE account_id = $1{}",
+        store.engine().for_update()
+    );
+    let row = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(account_id).fetch_optional(connection).await?;
+    row.map(|row| Ok((MoneyMicros(row.try_get(0)?), row.try_get(1)?))).transpose()
+}
+
+pub(crate) async fn set_cash(
+    connection: &mut AnyConnection,
+    account_id: i64,
+    cash: MoneyMicros,
+    sequence: i64,
+) -> Result<()> {
+    sqlx::query("UPDATE account_state SET cash_micros = $1, ledger_sequence = $2 WHERE account_id = $3")
+        .bind(cash.0)
+        .bind(sequence)
+        .bind(account_id)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// E-mail addresses log in to one console, so an account and an operator cannot share one.
+async fn check_email_free(connection: &mut AnyConnection, email: &str) -> Result<(), CreateError> {
+    let taken = sqlx::query(
+        "SELECT 1 FROM account WHERE email = $1 UNION ALL SELECT 1 FROM operator WHERE email = $2",
+    )
+    .bind(email.to_owned())
+    .bind(email.to_owned())
+    .fetch_optional(connection)
+    .await?;
+    match taken {
+        Some(_) => Err(CreateError::EmailTaken(email.to_owned())),
+        None => Ok(()),
+    }
+}
+
+fn email_taken(error: sqlx::Error, email: &str) -> CreateError {
+    let error = StoreError::from(error);
+    if error.is_unique_violation() {
+        CreateError::EmailTaken(email.to_owned())
+    } else {
+        CreateError::Store(error)
+    }
+}
+
+async fn insert_state(connection: &mut AnyConnection, account_id: i64, policy: &Policy) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO account_state (account_id, status, quota_level, daily_quota, quota_day, quota_day_used, quota_month, \
+         quota_month_used, free_left, free_day, free_day_used, payg_mails, cash_micros, ledger_sequence) \
+         VALUES ($1, 0, $2, $3, 0, 0, 0, 0, $4, 0, 0, 0, 0, $5)",
+    )
+    .bind(account_id)
+    .bind(policy.initial_level)
+    .bind(policy.initial_daily_quota)
+    .bind(policy.free_total_mails)
+    .bind(i64::from(policy.free_total_mails > 0))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn insert_key(
+    connection: &mut AnyConnection,
+    account_id: i64,
+    id: &str,
+    secret: &str,
+    now: UnixMicros,
+) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO access_key (access_key_id, account_id, secret, created_at) VALUES ($1, $2, $3, $4)",
+    )
+    .bind(id.to_owned())
+    .bind(account_id)
+    .bind(secret.to_owned())
+    .bind(now.0)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+fn account_of(row: &AnyRow) -> Result<Account> {
+    Ok(Account {
+        account_id: row.try_get(0)?,
+        name: row.try_get(1)?,
+        email: row.try_get(2)?,
+        phone: row.try_get(3)?,
+        zone: row.try_get(4)?,
+        password_hash: row.try_get(5)?,
+        created_at: UnixMicros(row.try_get(6)?),
+    })
+}
+
+fn numbers_of(row: &AnyRow) -> Result<AccountNumbers> {
+    Ok(AccountNumbers {
+        status: AccountStatus(row.try_get(0)?),
+        quota_level: row.try_get(1)?,
+        daily_quota: row.try_get(2)?,
+        quota_day: row.try_get(3)?,
+        quota_day_used: row.try_get(4)?,
+        quota_month: row.try_get(5)?,
+        quota_month_used: row.try_get(6)?,
+        free_left: row.try_get(7)?,
+        free_day: row.try_get(8)?,
+        free_day_used: row.try_get(9)?,
+        pay_as_you_go_mails: row.try_get(10)?,
+        cash: MoneyMicros(row.try_get(11)?),
+        ledger_sequence: row.try_get(12)?,
+    })
+}
+
+fn operator_of(row: &AnyRow) -> Result<Operator> {
+    Ok(Operator {
+        operator_id: row.try_get(0)?,
+        email: row.try_get(1)?,
+        password_hash: row.try_get(2)?,
+        created_at: UnixMicros(row.try_get(3)?),
+    })
+}
+
+fn access_key_of(row: &AnyRow) -> Result<AccessKey> {
+    Ok(AccessKey {
+        access_key_id: row.try_get(0)?,
+        account_id: row.try_get(1)?,
+        secret: row.try_get(2)?,
+        created_at: UnixMicros(row.try_get(3)?),
+        disabled: row.try_get::<Option<i64>, _>(4)?.is_some(),
+    })
+}

@@ -1,0 +1,143 @@
+//! The two engines behind one connection type, and the only place where their dialects differ.
+//!
+//! SQLite runs in WAL mode with `synchronous=FULL`: a commit returns when it is on stable storage. It has one
+//! writer, so writing goes through a pool of one connection and waits in line there instead of in SQLite's
+//! busy handler; reading has connections of its own. PostgreSQL serves both from one pool.
+
+use std::borrow::Cow;
+use std::path::Path;
+use std::str::FromStr;
+use std::sync::Once;
+use std::time::Duration;
+
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::{Any, AnyPool, AssertSqlSafe, Executor, SqlSafeStr, Transaction};
+
+use crate::error::{Result, StoreError};
+
+/// Which database holds the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    Sqlite,
+    Postgres,
+}
+
+const MIGRATIONS: [(i64, &str, &str); 1] =
+    [(1, "foundation", include_str!("../migrations/0001_foundation.sql"))];
+
+/// Pages of 8 KiB: a mail of 10 KB takes two, and a changed counter does not write much more than itself.
+const SQLITE_SETTINGS: &str = "PRAGMA page_size = 8192; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
+     PRAGMA busy_timeout = 15000; PRAGMA cache_size = -32000; PRAGMA temp_store = MEMORY; \
+     PRAGMA wal_autocheckpoint = 4000;";
+
+impl Engine {
+    /// What locks the rows that a transaction reads in order to change them. SQLite's writer is alone anyway.
+    pub(crate) fn for_update(self) -> &'static str {
+        match self {
+            Engine::Sqlite => "",
+            Engine::Postgres => " FOR UPDATE",
+        }
+    }
+
+    /// The same, passing over rows that another node has locked.
+    pub(crate) fn for_update_skip_locked(self) -> &'static str {
+        match self {
+            Engine::Sqlite => "",
+            Engine::Postgres => " FOR UPDATE OF q SKIP LOCKED",
+        }
+    }
+
+    fn begin_write(self) -> &'static str {
+        match self {
+            Engine::Sqlite => "BEGIN IMMEDIATE",
+            Engine::Postgres => "BEGIN",
+        }
+    }
+
+    fn schema(self, text: &str) -> String {
+        let (bytes, clustered) = match self {
+            Engine::Sqlite => ("BLOB", " WITHOUT ROWID"),
+            Engine::Postgres => ("BYTEA", ""),
+        };
+        text.replace("{bytes}", bytes).replace("{clustered}", clustered)
+    }
+}
+
+/// The connections to one database.
+#[derive(Clone, Debug)]
+pub(crate) struct Connections {
+    pub engine: Engine,
+    pub read: AnyPool,
+    write: AnyPool,
+}
+
+impl Connections {
+    /// `url` is `sqlite` (a file in `data_dir`) or `postgres://…`.
+    pub async fn open(url: &str, data_dir: &Path) -> Result<Self> {
+        static DRIVERS: Once = Once::new();
+        DRIVERS.call_once(sqlx::any::install_default_drivers);
+        let connections = if url == "sqlite" {
+            Self::open_sqlite(data_dir).await?
+        } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            let separator = if url.contains('?') { '&' } else { '?' };
+            let options =
+                AnyConnectOptions::from_str(&format!("{url}{separator}statement-cache-capacity=400"))?;
+            let pool = AnyPoolOptions::new().max_connections(12).acquire_timeout(Duration::from_secs(30));
+            let pool = pool.connect_with(options).await?;
+            Connections { engine: Engine::Postgres, read: pool.clone(), write: pool }
+        } else {
+            return Err(StoreError::Address(url.to_owned()));
+        };
+        connections.migrate().await?;
+        Ok(connections)
+    }
+
+    async fn open_sqlite(data_dir: &Path) -> Result<Self> {
+        let unusable = |source| StoreError::DataDir { path: data_dir.display().to_string(), source };
+        std::fs::create_dir_all(data_dir).map_err(unusable)?;
+        let file = data_dir.join("indicia.db");
+        let escaped = file.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+        let options = AnyConnectOptions::from_str(&format!("sqlite://{escaped}?mode=rwc"))?;
+        let pool = |connections: u32| {
+            AnyPoolOptions::new()
+                .max_connections(connections)
+                .min_connections(1)
+                .acquire_timeout(Duration::from_secs(60))
+                .idle_timeout(None)
+                .max_lifetime(None)
+                .test_before_acquire(false)
+                .after_connect(|connection, _| {
+                    Box::pin(async move {
+                        connection.execute(sqlx::raw_sql(SQLITE_SETTINGS)).await?;
+                        Ok(())
+                    })
+                })
+        };
+        let write = pool(1).connect_with(options.clone()).await?;
+        let read = pool(4).connect_with(options).await?;
+        Ok(Connections { engine: Engine::Sqlite, read, write })
+    }
+
+    async fn migrate(&self) -> Result<()> {
+        let migrations = MIGRATIONS
+            .iter()
+            .map(|&(version, name, text)| {
+                let sql = AssertSqlSafe(self.engine.schema(text)).into_sql_str();
+                Migration::new(version, Cow::Borrowed(name), MigrationType::Simple, sql, false)
+            })
+            .collect();
+        Ok(Migrator::with_migrations(migrations).run(&self.write).await?)
+    }
+
+    /// Starts a transaction that may write.
+    pub async fn begin(&self) -> Result<Transaction<'static, Any>> {
+        Ok(self.write.begin_with(self.engine.begin_write()).await?)
+    }
+
+    /// Runs `VACUUM`-free housekeeping of the write-ahead log; nothing on PostgreSQL.
+    pub async fn close(&self) {
+        self.read.close().await;
+        self.write.close().await;
+    }
+}

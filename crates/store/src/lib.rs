@@ -1,0 +1,114 @@
+//! One schema and one set of queries on two engines, SQLite and PostgreSQL.
+//!
+//! Quota, ledger and spool live in one database, so that one commit makes a mail durable, counted and paid
+//! ([`admission`]). The rules themselves are pure functions of `indicia-domain`; this crate loads the rows that
+//! they need, runs them and writes back what changed.
+//!
+//! | file | what it keeps |
+//! | --- | --- |
+//! | [`account`] | accounts, operators, access keys, quota overrides, the cash balance |
+//! | [`directory`] | sending domains and sender addresses |
+//! | [`package`] | resource packages and their purchase |
+//! | [`admission`] | the group commit that accepts mail |
+//! | [`queue`] | leases, hand-backs, what operators do to waiting mail |
+//! | [`outcome`] | the group commit of delivery attempts |
+//! | [`message`] | the mail log and a mail's timeline |
+//! | [`ledger`] | statements, deductions, balances as of an instant, verification |
+//! | [`invalid`] | the invalid-address library |
+//! | [`session`] | console log-ins |
+//! | [`node`] | which processes live, their id numbers and leases |
+
+pub mod account;
+pub mod admission;
+mod bulk;
+pub mod directory;
+mod engine;
+mod error;
+pub mod invalid;
+pub mod ledger;
+pub mod message;
+pub mod node;
+pub mod outcome;
+pub mod package;
+pub mod queue;
+pub mod session;
+mod setting;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use indicia_domain::time::{Clock, UnixMicros};
+use sqlx::{Any, AnyPool, Transaction};
+use tokio::sync::OnceCell;
+
+pub use engine::Engine;
+pub use error::{Result, StoreError};
+
+use engine::Connections;
+use node::Node;
+
+/// The store: cheap to clone, shared by everything in a process.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    connections: Connections,
+    clock: Arc<dyn Clock>,
+    node: OnceCell<Node>,
+}
+
+impl Store {
+    /// Opens the database and brings its schema up to date. `url` is `sqlite` (a file in `data_dir`) or
+    /// `postgres://user:password@host/database`.
+    pub async fn open(url: &str, data_dir: &Path, clock: Arc<dyn Clock>) -> Result<Store> {
+        let connections = Connections::open(url, data_dir).await?;
+        Ok(Store { inner: Arc::new(Inner { connections, clock, node: OnceCell::new() }) })
+    }
+
+    pub fn engine(&self) -> Engine {
+        self.inner.connections.engine
+    }
+
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.inner.clock
+    }
+
+    pub fn now(&self) -> UnixMicros {
+        self.inner.clock.now()
+    }
+
+    /// A new id. The first call in a process takes a node number in the database.
+    pub async fn next_id(&self) -> Result<i64> {
+        Ok(self.node().await?.ids.next(self.now()))
+    }
+
+    async fn node(&self) -> Result<&Node> {
+        self.inner.node.get_or_try_init(|| Node::join(self)).await
+    }
+
+    fn read(&self) -> &AnyPool {
+        &self.inner.connections.read
+    }
+
+    async fn begin(&self) -> Result<Transaction<'static, Any>> {
+        self.inner.connections.begin().await
+    }
+
+    /// Whether the database answers.
+    pub async fn ping(&self) -> Result<()> {
+        sqlx::query("SELECT 1").execute(self.read()).await?;
+        Ok(())
+    }
+
+    /// Gives the node's number back and closes every connection.
+    pub async fn close(&self) {
+        if let Some(node) = self.inner.node.get()
+            && let Err(error) = self.leave(node.id).await
+        {
+            tracing::warn!(%error, "the node's number could not be given back; it lapses by itself");
+        }
+        self.inner.connections.close().await;
+    }
+}

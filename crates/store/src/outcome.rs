@@ -1,0 +1,340 @@
+//! The group commit of delivery attempts.
+//!
+//! An attempt is committed after the remote server's final reply, never before: until then a crash leaves the
+//! mail in the queue, to be tried again. Of a batch, one transaction holds every attempt's line in the timeline,
+//! each recipient's new state, the queue row (gone, or free again with its next due instant), the content that
+//! nobody waits for any more, the day's counts, and the invalid-address library.
+
+use std::collections::HashMap;
+
+use indicia_domain::mail::State;
+use indicia_domain::outcome::{Disposition, ErrorClassification, Phase, Verdict};
+use indicia_domain::time::UnixMicros;
+use sqlx::{AnyConnection, Row};
+
+use crate::bulk::Bulk;
+use crate::invalid::{self, NewInvalid};
+use crate::queue::{MailKey, Reversing, drop_content_without_queue};
+use crate::{Result, Store};
+
+/// One attempt at one recipient's mail, ended.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    pub key: MailKey,
+    pub address: String,
+    pub sender_id: i64,
+    /// Local day of acceptance.
+    pub day: i64,
+    pub accepted_at: UnixMicros,
+    /// Recipients of the whole message: with one, its content goes without looking for others.
+    pub recipient_count: usize,
+    /// Attempts including this one.
+    pub attempts: i64,
+    pub started_at: UnixMicros,
+    pub finished_at: UnixMicros,
+    pub remote_host: String,
+    pub remote_address: String,
+    pub local_address: String,
+    /// Empty: plain text; else protocol and cipher, and whether the certificate was verified.
+    pub tls: String,
+    pub phase: Phase,
+    pub verdict: Verdict,
+    pub code: Option<u16>,
+    /// The remote server's words, or ours about what failed.
+    pub reply: String,
+    /// For a temporary verdict: when to try again.
+    pub next_due_at: Option<UnixMicros>,
+}
+
+impl Outcome {
+    /// What the recipient's mail is after this attempt.
+    pub fn state(&self) -> State {
+        match self.verdict.disposition {
+            Disposition::Delivered => State::Delivered,
+            Disposition::Temporary => State::Waiting,
+            Disposition::Permanent => match self.verdict.status.code() {
+                2 => State::InvalidAddress,
+                3 => State::Spam,
+                _ => State::Failed,
+            },
+        }
+    }
+
+    /// R03: a mail given up by our own fault is paid back.
+    fn is_own_fault(&self) -> bool {
+        self.verdict.disposition == Disposition::Permanent
+            && self.verdict.classification == ErrorClassification::SysOutInternal
+    }
+}
+
+static ATTEMPTS: Bulk = Bulk::new(
+    "INSERT INTO attempt (account_id, message_id, number, attempt_id, started_at, finished_at, node_id, remote_host, remote_address, \
+     local_address, tls, phase, disposition, classification, code, reply, next_due_at) VALUES",
+    "($, $, $, $, $, $, $, $, $, $, $, $, $, $, $, $, $)",
+    "",
+);
+static RECIPIENTS: Bulk = Bulk::new(
+    "INSERT INTO recipient (account_id, message_id, number, state, classification, reply, attempts, updated_at, address, address_key) VALUES",
+    "($, $, $, $, $, $, $, $, '', '')",
+    "ON CONFLICT (account_id, message_id, number) DO UPDATE SET state = excluded.state, classification = excluded.classification, \
+     reply = excluded.reply, attempts = excluded.attempts, updated_at = excluded.updated_at",
+);
+static DEFERRED: Bulk = Bulk::new(
+    "INSERT INTO queue (account_id, message_id, number, due_at, attempts, reason, domain, lease_node, accepted_at, size_bytes) VALUES",
+    "($, $, $, $, $, $, '', 0, 0, 0)",
+    "ON CONFLICT (account_id, message_id, number) DO UPDATE SET lease_node = 0, due_at = excluded.due_at, \
+     attempts = excluded.attempts, reason = excluded.reason",
+);
+static DONE: Bulk =
+    Bulk::new("DELETE FROM queue WHERE (account_id, message_id, number) IN (VALUES", "($, $, $)", ")");
+static CONTENT: Bulk =
+    Bulk::new("DELETE FROM content WHERE (account_id, message_id) IN (VALUES", "($, $)", ")");
+static USAGE: Bulk = Bulk::new(
+    "INSERT INTO usage_day (account_id, day, sender_id, accepted, delivered, invalid, spam, failed) VALUES",
+    "($, $, $, 0, $, $, $, $)",
+    "ON CONFLICT (account_id, day, sender_id) DO UPDATE SET delivered = usage_day.delivered + excluded.delivered, \
+     invalid = usage_day.invalid + excluded.invalid, spam = usage_day.spam + excluded.spam, failed = usage_day.failed + excluded.failed",
+);
+
+impl Store {
+    /// Commits a batch of attempts. On an error nothing of it was kept and the same batch can be given again.
+    ///
+    /// A mail whose queue row is no longer this node's (its lease was taken while the node slept) gets its line
+    /// in the timeline, since the attempt was made, but its fate is the new holder's to decide, unless this
+    /// attempt delivered it.
+    pub async fn commit_outcomes(&self, outcomes: &[Outcome]) -> Result<()> {
+        if outcomes.is_empty() {
+            return Ok(());
+        }
+        let node = self.node_id().await?;
+        let mut ids = Vec::with_capacity(outcomes.len());
+        for _ in outcomes {
+            ids.push(self.next_id().await?);
+        }
+        let mut transaction = self.begin().await?;
+        // Accounts first and in order, as admission locks them, so that the two never wait in a circle.
+        self.reverse_own_faults(&mut transaction, outcomes).await?;
+        let attempts: Vec<_> = outcomes.iter().zip(&ids).collect();
+        write_attempts(&mut transaction, &attempts, node).await?;
+        let lost = lost_leases(&mut transaction, outcomes, node).await?;
+        let mut deciding: Vec<&Outcome> = outcomes
+            .iter()
+            .filter(|outcome| {
+                outcome.verdict.disposition == Disposition::Delivered || !lost.contains(&outcome.key)
+            })
+            .collect();
+        deciding.sort_by_key(|outcome| outcome.key);
+        write_recipients(&mut transaction, &deciding).await?;
+        write_queue(&mut transaction, &deciding).await?;
+        write_usage(&mut transaction, &deciding).await?;
+        let invalid = deciding.iter().filter(|outcome| outcome.verdict.enters_invalid_library());
+        invalid::enter(&mut transaction, invalid.map(|outcome| new_invalid(outcome)).collect()).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    async fn reverse_own_faults(&self, connection: &mut AnyConnection, outcomes: &[Outcome]) -> Result<()> {
+        let mut faults: Vec<_> = outcomes.iter().filter(|outcome| outcome.is_own_fault()).collect();
+        faults.sort_by_key(|outcome| outcome.key);
+        for outcome in faults {
+            if let Some(mut account) = Reversing::load(self, connection, outcome.key.account_id).await? {
+                let memo = "given up by our own fault";
+                account
+                    .reverse(connection, outcome.key.message_id, outcome.accepted_at, 1, self.now(), memo)
+                    .await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn new_invalid(outcome: &Outcome) -> NewInvalid {
+    let (local, domain) = outcome.address.rsplit_once('@').unwrap_or((&outcome.address, ""));
+    NewInvalid {
+        account_id: outcome.key.account_id,
+        address_key: indicia_domain::mail::recipient::key_of(local, domain),
+        address: outcome.address.clone(),
+        at: outcome.finished_at,
+        message_id: outcome.key.message_id,
+        reply: outcome.reply.clone(),
+    }
+}
+
+async fn write_attempts(
+    connection: &mut AnyConnection,
+    attempts: &[(&Outcome, &i64)],
+    node: i64,
+) -> Result<()> {
+    ATTEMPTS
+        .run(connection, attempts, |query, (outcome, id)| {
+            query
+                .bind(outcome.key.account_id)
+                .bind(outcome.key.message_id)
+                .bind(outcome.key.number)
+                .bind(**id)
+                .bind(outcome.started_at.0)
+                .bind(outcome.finished_at.0)
+                .bind(node)
+                .bind(outcome.remote_host.clone())
+                .bind(outcome.remote_address.clone())
+                .bind(outcome.local_address.clone())
+                .bind(outcome.tls.clone())
+                .bind(outcome.phase.as_str())
+                .bind(outcome.verdict.disposition.as_str())
+                .bind(outcome.verdict.classification.as_str())
+                .bind(outcome.code.map(i64::from))
+                .bind(outcome.reply.clone())
+                .bind(outcome.next_due_at.map(|at| at.0))
+        })
+        .await?;
+    Ok(())
+}
+
+/// Which mails are no longer leased to this node. One look for all: a node rarely loses any.
+async fn lost_leases(
+    connection: &mut AnyConnection,
+    outcomes: &[Outcome],
+    node: i64,
+) -> Result<Vec<MailKey>> {
+    let alive = sqlx::query("SELECT 1 FROM node WHERE node_id = $1")
+        .bind(node)
+        .fetch_optional(&mut *connection)
+        .await?;
+    if alive.is_some() {
+        // Leases are taken from a node only together with its row.
+        return Ok(Vec::new());
+    }
+    let mut lost = Vec::new();
+    for outcome in outcomes {
+        let held = sqlx::query("SELECT 1 FROM queue WHERE account_id = $1 AND message_id = $2 AND number = $3 AND lease_node = $4")
+            .bind(outcome.key.account_id)
+            .bind(outcome.key.message_id)
+            .bind(outcome.key.number)
+            .bind(node)
+            .fetch_optional(&mut *connection)
+            .await?;
+        if held.is_none() {
+            lost.push(outcome.key);
+        }
+    }
+    Ok(lost)
+}
+
+async fn write_recipients(connection: &mut AnyConnection, outcomes: &[&Outcome]) -> Result<()> {
+    RECIPIENTS
+        .run(connection, outcomes, |query, outcome| {
+            query
+                .bind(outcome.key.account_id)
+                .bind(outcome.key.message_id)
+                .bind(outcome.key.number)
+                .bind(outcome.state() as i64)
+                .bind(outcome.verdict.classification.as_str())
+                .bind(outcome.reply.clone())
+                .bind(outcome.attempts)
+                .bind(outcome.finished_at.0)
+        })
+        .await?;
+    Ok(())
+}
+
+async fn write_queue(connection: &mut AnyConnection, outcomes: &[&Outcome]) -> Result<()> {
+    let (deferred, done): (Vec<&Outcome>, Vec<&Outcome>) =
+        outcomes.iter().partition(|outcome| outcome.verdict.disposition == Disposition::Temporary);
+    DEFERRED
+        .run(connection, &deferred, |query, outcome| {
+            query
+                .bind(outcome.key.account_id)
+                .bind(outcome.key.message_id)
+                .bind(outcome.key.number)
+                .bind(outcome.next_due_at.unwrap_or(outcome.finished_at).0)
+                .bind(outcome.attempts)
+                .bind(outcome.reply.clone())
+        })
+        .await?;
+    DONE.run(connection, &done, |query, outcome| {
+        query.bind(outcome.key.account_id).bind(outcome.key.message_id).bind(outcome.key.number)
+    })
+    .await?;
+    let (single, shared): (Vec<&Outcome>, Vec<&Outcome>) =
+        done.iter().partition(|outcome| outcome.recipient_count == 1);
+    CONTENT
+        .run(connection, &single, |query, outcome| {
+            query.bind(outcome.key.account_id).bind(outcome.key.message_id)
+        })
+        .await?;
+    let mut shared: Vec<_> =
+        shared.iter().map(|outcome| (outcome.key.account_id, outcome.key.message_id)).collect();
+    shared.dedup();
+    drop_content_without_queue(connection, &shared).await
+}
+
+async fn write_usage(connection: &mut AnyConnection, outcomes: &[&Outcome]) -> Result<()> {
+    let mut usage: HashMap<(i64, i64, i64), [i64; 4]> = HashMap::new();
+    for outcome in outcomes {
+        let column = match outcome.state() {
+            State::Delivered => 0,
+            State::InvalidAddress => 1,
+            State::Spam => 2,
+            State::Failed => 3,
+            State::Waiting | State::Cancelled => continue,
+        };
+        usage.entry((outcome.key.account_id, outcome.day, outcome.sender_id)).or_default()[column] += 1;
+    }
+    let mut usage: Vec<_> = usage.into_iter().collect();
+    usage.sort_unstable();
+    USAGE
+        .run(connection, &usage, |query, ((account_id, day, sender_id), counts)| {
+            let query = query.bind(*account_id).bind(*day).bind(*sender_id);
+            counts.iter().fold(query, |query, count| query.bind(*count))
+        })
+        .await?;
+    Ok(())
+}
+
+/// One day of one sender address.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DayUsage {
+    /// Local day number.
+    pub day: i64,
+    pub accepted: i64,
+    pub delivered: i64,
+    pub invalid: i64,
+    pub spam: i64,
+    pub failed: i64,
+}
+
+impl Store {
+    /// What was accepted on the days `[from_day, before_day)` and became of it, by day; of one sender or of all.
+    pub async fn usage_by_day(
+        &self,
+        account_id: i64,
+        from_day: i64,
+        before_day: i64,
+        sender_id: Option<i64>,
+    ) -> Result<Vec<DayUsage>> {
+        let rows = sqlx::query(
+            "SELECT day, CAST(SUM(accepted) AS BIGINT), CAST(SUM(delivered) AS BIGINT), CAST(SUM(invalid) AS BIGINT), \
+             CAST(SUM(spam) AS BIGINT), CAST(SUM(failed) AS BIGINT) FROM usage_day \
+             WHERE account_id = $1 AND day >= $2 AND day < $3 AND (sender_id = $4 OR $5 = 0) GROUP BY day ORDER BY day",
+        )
+        .bind(account_id)
+        .bind(from_day)
+        .bind(before_day)
+        .bind(sender_id.unwrap_or(0))
+        .bind(sender_id.unwrap_or(0))
+        .fetch_all(self.read())
+        .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(DayUsage {
+                    day: row.try_get(0)?,
+                    accepted: row.try_get(1)?,
+                    delivered: row.try_get(2)?,
+                    invalid: row.try_get(3)?,
+                    spam: row.try_get(4)?,
+                    failed: row.try_get(5)?,
+                })
+            })
+            .collect()
+    }
+}

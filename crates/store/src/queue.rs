@@ -1,0 +1,529 @@
+//! What waits for delivery: claims, hand-backs, and what operators do to it.
+//!
+//! A row with `lease_node = 0` is free from its `due_at` on. Claiming sets the node; the lease lasts while the
+//! node lives (see [`crate::node`]). Delivery ends it by committing an outcome or by giving the row back.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use indicia_domain::ledger::charge::Purse;
+use indicia_domain::ledger::free_credit::FreeCredit;
+use indicia_domain::ledger::{Kind, LedgerAccount, Transfer, Unit};
+use indicia_domain::mail::State;
+use indicia_domain::quota::Allowance;
+use indicia_domain::time::{UnixMicros, local_day, zone};
+use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, AssertSqlSafe, Row};
+
+use crate::admission::still_charged;
+use crate::bulk::Bulk;
+use crate::{Result, Store, StoreError};
+
+/// A message with the recipients that one claim (or one acceptance) hands to this node.
+#[derive(Clone, Debug)]
+pub struct QueuedMail {
+    pub account_id: i64,
+    pub message_id: i64,
+    pub sender_id: i64,
+    pub domain_id: i64,
+    /// The local day of acceptance, under which outcomes are counted.
+    pub day: i64,
+    pub accepted_at: UnixMicros,
+    pub size_bytes: usize,
+    /// Recipients of the whole message.
+    pub recipient_count: usize,
+    /// Present when it was just accepted; else load it with [`Store::content`] when it is about to be sent.
+    pub content: Option<Bytes>,
+    pub recipients: Vec<QueuedRecipient>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueuedRecipient {
+    pub number: i64,
+    pub address: String,
+    /// In the form that DNS takes.
+    pub domain: String,
+    /// Attempts made before.
+    pub attempts: i64,
+}
+
+/// Names one recipient's mail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MailKey {
+    pub account_id: i64,
+    pub message_id: i64,
+    pub number: i64,
+}
+
+/// A leased mail given back without an attempt.
+#[derive(Clone, Debug)]
+pub struct HandBack {
+    pub key: MailKey,
+    pub due_at: UnixMicros,
+    /// For people: why it waits ("the connections to mx1.example.net failed; next try …").
+    pub reason: String,
+}
+
+/// One row of the queue, for people.
+#[derive(Clone, Debug)]
+pub struct QueueEntry {
+    pub key: MailKey,
+    pub address: String,
+    pub domain: String,
+    pub accepted_at: UnixMicros,
+    pub due_at: UnixMicros,
+    pub attempts: i64,
+    pub in_delivery: bool,
+    pub reason: String,
+}
+
+/// What came of a cancel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cancelled {
+    /// So many mails were withdrawn and their charges reversed.
+    Mails(i64),
+    /// No mail of the message waits untried: each was attempted, is being delivered, or is done.
+    NothingToCancel,
+    NotFound,
+}
+
+static HAND_BACK: Bulk = Bulk::new(
+    "INSERT INTO queue (account_id, message_id, number, due_at, reason, domain, lease_node, attempts, accepted_at, size_bytes) VALUES",
+    "($, $, $, $, $, '', 0, 0, 0, 0)",
+    "ON CONFLICT (account_id, message_id, number) DO UPDATE SET lease_node = 0, due_at = excluded.due_at, reason = excluded.reason",
+);
+
+impl Store {
+    /// Leases due mails to this node: at most `recipients` of them, and about `bytes` of content. They come
+    /// grouped by message and without content.
+    pub async fn claim(&self, recipients: i64, bytes: i64) -> Result<Vec<QueuedMail>> {
+        let node = self.node_id().await?;
+        let now = self.now();
+        let mut transaction = self.begin().await?;
+        let sql = format!(
+            "SELECT q.account_id, q.message_id, q.number, q.domain, q.attempts, q.accepted_at, q.size_bytes, \
+             r.address, m.sender_id, m.domain_id, m.day, m.recipient_count \
+             FROM queue q \
+             JOIN recipient r ON r.account_id = q.account_id AND r.message_id = q.message_id AND r.number = q.number \
+             JOIN message m ON m.account_id = q.account_id AND m.message_id = q.message_id \
+             WHERE q.lease_node = 0 AND q.due_at <= $1 ORDER BY q.due_at LIMIT $2{}",
+            self.engine().for_update_skip_locked()
+        );
+        let rows =
+            sqlx::query(AssertSqlSafe(sql)).bind(now.0).bind(recipients).fetch_all(&mut *transaction).await?;
+        let mut mails: Vec<QueuedMail> = Vec::new();
+        let mut places: HashMap<(i64, i64), usize> = HashMap::new();
+        let mut keys = Vec::new();
+        let mut taken = 0;
+        for row in &rows {
+            let claimed = Claimed::read(row)?;
+            let place = places.get(&(claimed.key.account_id, claimed.key.message_id)).copied();
+            if place.is_none() {
+                if taken > 0 && taken + claimed.size_bytes > bytes {
+                    break;
+                }
+                taken += claimed.size_bytes;
+            }
+            keys.push(claimed.key);
+            let place = place.unwrap_or_else(|| {
+                places.insert((claimed.key.account_id, claimed.key.message_id), mails.len());
+                mails.push(claimed.mail);
+                mails.len() - 1
+            });
+            mails[place].recipients.push(claimed.recipient);
+        }
+        lease(&mut transaction, &keys, node).await?;
+        transaction.commit().await?;
+        Ok(mails)
+    }
+
+    /// When the next free mail is due, if any waits.
+    pub async fn next_due(&self) -> Result<Option<UnixMicros>> {
+        let row =
+            sqlx::query("SELECT MIN(due_at) FROM queue WHERE lease_node = 0").fetch_one(self.read()).await?;
+        Ok(row.try_get::<Option<i64>, _>(0)?.map(UnixMicros))
+    }
+
+    /// The content of a message that still waits for some recipient.
+    pub async fn content(&self, account_id: i64, message_id: i64) -> Result<Option<Bytes>> {
+        let row = sqlx::query("SELECT bytes FROM content WHERE account_id = $1 AND message_id = $2")
+            .bind(account_id)
+            .bind(message_id)
+            .fetch_optional(self.read())
+            .await?;
+        Ok(row.map(|row| row.try_get::<Vec<u8>, _>(0)).transpose()?.map(Bytes::from))
+    }
+
+    /// Gives leased mails back; no attempt is counted.
+    pub async fn hand_back(&self, mails: &[HandBack]) -> Result<()> {
+        if mails.is_empty() {
+            return Ok(());
+        }
+        let node = self.node_id().await?;
+        let mut transaction = self.begin().await?;
+        // Only what this node still holds: a mail whose lease another took is the other's now.
+        let mut held = Vec::with_capacity(mails.len());
+        for mail in mails {
+            if holds(&mut transaction, mail.key, node).await? {
+                held.push(mail);
+            }
+        }
+        HAND_BACK
+            .run(&mut transaction, &held, |query, mail| {
+                query
+                    .bind(mail.key.account_id)
+                    .bind(mail.key.message_id)
+                    .bind(mail.key.number)
+                    .bind(mail.due_at.0)
+                    .bind(mail.reason.clone())
+            })
+            .await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// How many recipients wait, and how many of them are due.
+    pub async fn queue_length(&self) -> Result<(i64, i64)> {
+        let row = sqlx::query(
+            "SELECT COUNT(*), COUNT(CASE WHEN due_at <= $1 OR lease_node <> 0 THEN 1 END) FROM queue",
+        )
+        .bind(self.now().0)
+        .fetch_one(self.read())
+        .await?;
+        Ok((row.try_get(0)?, row.try_get(1)?))
+    }
+
+    /// What waits, the longest waiting first; of one account, of one message, or all.
+    pub async fn queue_entries(
+        &self,
+        account_id: Option<i64>,
+        message_id: Option<i64>,
+        limit: i64,
+    ) -> Result<Vec<QueueEntry>> {
+        let rows = sqlx::query(
+            "SELECT q.account_id, q.message_id, q.number, r.address, q.domain, q.accepted_at, q.due_at, q.attempts, q.lease_node, q.reason \
+             FROM queue q JOIN recipient r ON r.account_id = q.account_id AND r.message_id = q.message_id AND r.number = q.number \
+             WHERE (q.account_id = $1 OR $2 = 0) AND (q.message_id = $3 OR $4 = 0) ORDER BY q.accepted_at, q.message_id, q.number LIMIT $5",
+        )
+        .bind(account_id.unwrap_or(0))
+        .bind(account_id.unwrap_or(0))
+        .bind(message_id.unwrap_or(0))
+        .bind(message_id.unwrap_or(0))
+        .bind(limit)
+        .fetch_all(self.read())
+        .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(QueueEntry {
+                    key: MailKey {
+                        account_id: row.try_get(0)?,
+                        message_id: row.try_get(1)?,
+                        number: row.try_get(2)?,
+                    },
+                    address: row.try_get(3)?,
+                    domain: row.try_get(4)?,
+                    accepted_at: UnixMicros(row.try_get(5)?),
+                    due_at: UnixMicros(row.try_get(6)?),
+                    attempts: row.try_get(7)?,
+                    in_delivery: row.try_get::<i64, _>(8)? != 0,
+                    reason: row.try_get(9)?,
+                })
+            })
+            .collect()
+    }
+
+    /// Makes what waits of a message due now. Returns how many mails.
+    pub async fn retry_now(&self, account_id: i64, message_id: i64, by: &str) -> Result<u64> {
+        let event_id = self.next_id().await?;
+        let mut transaction = self.begin().await?;
+        let done = sqlx::query("UPDATE queue SET due_at = $1, reason = 'made due by hand' WHERE account_id = $2 AND message_id = $3 AND lease_node = 0")
+            .bind(self.now().0)
+            .bind(account_id)
+            .bind(message_id)
+            .execute(&mut *transaction)
+            .await?;
+        if done.rows_affected() > 0 {
+            record_event(&mut transaction, (account_id, message_id, event_id), self.now(), "retry", by)
+                .await?;
+        }
+        transaction.commit().await?;
+        Ok(done.rows_affected())
+    }
+
+    /// R03: withdraws what of a message has not been attempted, and reverses its charge, last source first.
+    pub async fn cancel(&self, account_id: i64, message_id: i64, by: &str) -> Result<Cancelled> {
+        let event_id = self.next_id().await?;
+        let mut transaction = self.begin().await?;
+        let Some(mut account) = Reversing::load(self, &mut transaction, account_id).await? else {
+            return Ok(Cancelled::NotFound);
+        };
+        let message = sqlx::query(
+            "SELECT accepted_at, sender_id, day FROM message WHERE account_id = $1 AND message_id = $2",
+        )
+        .bind(account_id)
+        .bind(message_id)
+        .fetch_optional(&mut *transaction)
+        .await?;
+        let Some(message) = message else { return Ok(Cancelled::NotFound) };
+        let accepted_at = UnixMicros(message.try_get(0)?);
+        let sql = "DELETE FROM queue WHERE account_id = $1 AND message_id = $2 AND lease_node = 0 AND attempts = 0 RETURNING number";
+        let rows = sqlx::query(sql).bind(account_id).bind(message_id).fetch_all(&mut *transaction).await?;
+        if rows.is_empty() {
+            return Ok(Cancelled::NothingToCancel);
+        }
+        let mails = rows.len() as i64;
+        for row in &rows {
+            sqlx::query(
+                "UPDATE recipient SET state = $1, reply = $2, updated_at = $3 WHERE account_id = $4 AND message_id = $5 AND number = $6",
+            )
+            .bind(State::Cancelled as i64)
+            .bind("cancelled before its first attempt; its charge was reversed")
+            .bind(self.now().0)
+            .bind(account_id)
+            .bind(message_id)
+            .bind(row.try_get::<i64, _>(0)?)
+            .execute(&mut *transaction)
+            .await?;
+        }
+        account
+            .reverse(
+                &mut transaction,
+                message_id,
+                accepted_at,
+                mails,
+                self.now(),
+                "cancelled before the first attempt",
+            )
+            .await?;
+        sqlx::query("UPDATE usage_day SET accepted = accepted - $1 WHERE account_id = $2 AND sender_id = $3 AND day = $4")
+            .bind(mails)
+            .bind(account_id)
+            .bind(message.try_get::<i64, _>(1)?)
+            .bind(message.try_get::<i64, _>(2)?)
+            .execute(&mut *transaction)
+            .await?;
+        drop_content_without_queue(&mut transaction, &[(account_id, message_id)]).await?;
+        record_event(&mut transaction, (account_id, message_id, event_id), self.now(), "cancel", by).await?;
+        transaction.commit().await?;
+        Ok(Cancelled::Mails(mails))
+    }
+}
+
+struct Claimed {
+    key: MailKey,
+    size_bytes: i64,
+    mail: QueuedMail,
+    recipient: QueuedRecipient,
+}
+
+impl Claimed {
+    fn read(row: &AnyRow) -> Result<Claimed> {
+        let key =
+            MailKey { account_id: row.try_get(0)?, message_id: row.try_get(1)?, number: row.try_get(2)? };
+        let size_bytes: i64 = row.try_get(6)?;
+        Ok(Claimed {
+            key,
+            size_bytes,
+            recipient: QueuedRecipient {
+                number: key.number,
+                domain: row.try_get(3)?,
+                attempts: row.try_get(4)?,
+                address: row.try_get(7)?,
+            },
+            mail: QueuedMail {
+                account_id: key.account_id,
+                message_id: key.message_id,
+                sender_id: row.try_get(8)?,
+                domain_id: row.try_get(9)?,
+                day: row.try_get(10)?,
+                accepted_at: UnixMicros(row.try_get(5)?),
+                size_bytes: usize::try_from(size_bytes).unwrap_or(0),
+                recipient_count: usize::try_from(row.try_get::<i64, _>(11)?).unwrap_or(0),
+                content: None,
+                recipients: Vec::new(),
+            },
+        })
+    }
+}
+
+async fn lease(connection: &mut AnyConnection, keys: &[MailKey], node: i64) -> Result<()> {
+    for key in keys {
+        sqlx::query(
+            "UPDATE queue SET lease_node = $1 WHERE account_id = $2 AND message_id = $3 AND number = $4",
+        )
+        .bind(node)
+        .bind(key.account_id)
+        .bind(key.message_id)
+        .bind(key.number)
+        .execute(&mut *connection)
+        .await?;
+    }
+    Ok(())
+}
+
+async fn holds(connection: &mut AnyConnection, key: MailKey, node: i64) -> Result<bool> {
+    let row = sqlx::query(
+        "SELECT 1 FROM queue WHERE account_id = $1 AND message_id = $2 AND number = $3 AND lease_node = $4",
+    )
+    .bind(key.account_id)
+    .bind(key.message_id)
+    .bind(key.number)
+    .bind(node)
+    .fetch_optional(connection)
+    .await?;
+    Ok(row.is_some())
+}
+
+/// Drops the content of messages that no recipient waits for any more.
+pub(crate) async fn drop_content_without_queue(
+    connection: &mut AnyConnection,
+    messages: &[(i64, i64)],
+) -> Result<()> {
+    for (account_id, message_id) in messages {
+        sqlx::query(
+            "DELETE FROM content WHERE account_id = $1 AND message_id = $2 \
+             AND NOT EXISTS (SELECT 1 FROM queue q WHERE q.account_id = $3 AND q.message_id = $4)",
+        )
+        .bind(*account_id)
+        .bind(*message_id)
+        .bind(*account_id)
+        .bind(*message_id)
+        .execute(&mut *connection)
+        .await?;
+    }
+    Ok(())
+}
+
+async fn record_event(
+    connection: &mut AnyConnection,
+    key: (i64, i64, i64),
+    at: UnixMicros,
+    kind: &str,
+    detail: &str,
+) -> Result<()> {
+    sqlx::query("INSERT INTO message_event (account_id, message_id, event_id, at, kind, detail) VALUES ($1, $2, $3, $4, $5, $6)")
+        .bind(key.0)
+        .bind(key.1)
+        .bind(key.2)
+        .bind(at.0)
+        .bind(kind.to_owned())
+        .bind(detail.to_owned())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// An account's sources, locked, to give a charge back to.
+pub(crate) struct Reversing {
+    account_id: i64,
+    zone: indicia_domain::time::TimeZone,
+    allowance: Allowance,
+    free: FreeCredit,
+    pay_as_you_go_mails: i64,
+    sequence: i64,
+}
+
+impl Reversing {
+    pub(crate) async fn load(
+        store: &Store,
+        connection: &mut AnyConnection,
+        account_id: i64,
+    ) -> Result<Option<Reversing>> {
+        let sql = format!(
+            "SELECT a.zone, s.daily_quota, s.quota_day, s.quota_day_used, s.quota_month, s.quota_month_used, s.free_left, \
+             s.free_day, s.free_day_used, s.payg_mails, s.ledger_sequence FROM account_state s \
+             JOIN account a ON a.account_id = s.account_id WHERE s.account_id = $1{}",
+            if store.engine().for_update().is_empty() { "" } else { " FOR UPDATE OF s" }
+        );
+        let Some(row) = sqlx::query(AssertSqlSafe(sql)).bind(account_id).fetch_optional(connection).await?
+        else {
+            return Ok(None);
+        };
+        let name: String = row.try_get(0)?;
+        Ok(Some(Reversing {
+            account_id,
+            zone: zone(&name).map_err(|error| StoreError::Corrupt(error.to_string()))?,
+            allowance: Allowance {
+                daily_mails: row.try_get(1)?,
+                day: row.try_get(2)?,
+                day_used: row.try_get(3)?,
+                month: row.try_get(4)?,
+                month_used: row.try_get(5)?,
+            },
+            free: FreeCredit { total_left: row.try_get(6)?, day: row.try_get(7)?, day_used: row.try_get(8)? },
+            pay_as_you_go_mails: row.try_get(9)?,
+            sequence: row.try_get(10)?,
+        }))
+    }
+
+    /// Gives `mails` of a message back to the sources that they are still charged to, last source first.
+    pub(crate) async fn reverse(
+        &mut self,
+        connection: &mut AnyConnection,
+        message_id: i64,
+        accepted_at: UnixMicros,
+        mails: i64,
+        now: UnixMicros,
+        memo: &str,
+    ) -> Result<()> {
+        let lines = crate::ledger::lines_of(connection, self.account_id, message_id).await?;
+        let mut packages: Vec<_> = crate::package::all_packages(connection, self.account_id)
+            .await?
+            .into_iter()
+            .map(|row| row.package)
+            .collect();
+        let day = local_day(&self.zone, accepted_at).number;
+        let mut purse = Purse {
+            free: &mut self.free,
+            packages: &mut packages,
+            pay_as_you_go_mails: &mut self.pay_as_you_go_mails,
+        };
+        let back = purse.reverse(&still_charged(&lines), day, mails);
+        self.allowance.give_back(&self.zone, accepted_at, mails);
+        let mut reversal = Vec::with_capacity(back.len());
+        for charge in &back {
+            self.sequence += 1;
+            reversal.push(Transfer {
+                account_id: self.account_id,
+                sequence: self.sequence,
+                transaction_id: message_id,
+                at: now,
+                kind: Kind::Reversal,
+                unit: Unit::Mail,
+                from: LedgerAccount::Consumed,
+                to: charge.source.ledger_account(),
+                amount: charge.mails,
+                before: charge.before,
+                after: charge.after,
+                memo: memo.to_owned(),
+            });
+            if let indicia_domain::ledger::charge::Source::Package(instance) = &charge.source {
+                sqlx::query("UPDATE package SET remaining = $1 WHERE account_id = $2 AND instance_id = $3")
+                    .bind(charge.after)
+                    .bind(self.account_id)
+                    .bind(instance.clone())
+                    .execute(&mut *connection)
+                    .await?;
+            }
+        }
+        crate::ledger::append(connection, &reversal).await?;
+        self.save(connection).await
+    }
+
+    async fn save(&self, connection: &mut AnyConnection) -> Result<()> {
+        sqlx::query(
+            "UPDATE account_state SET quota_day_used = $1, quota_month_used = $2, free_left = $3, free_day_used = $4, \
+             payg_mails = $5, ledger_sequence = $6 WHERE account_id = $7",
+        )
+        .bind(self.allowance.day_used)
+        .bind(self.allowance.month_used)
+        .bind(self.free.total_left)
+        .bind(self.free.day_used)
+        .bind(self.pay_as_you_go_mails)
+        .bind(self.sequence)
+        .bind(self.account_id)
+        .execute(connection)
+        .await?;
+        Ok(())
+    }
+}
