@@ -62,14 +62,26 @@ async fn fresh_database() -> String {
     let server = server_url();
     let name = format!("t{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
     sqlx::any::install_default_drivers();
-    let mut connection =
-        sqlx::AnyConnection::connect(&format!("{server}/postgres")).await.expect("the test cluster answers");
+    let mut connection = connected(&format!("{server}/postgres")).await;
     connection
         .execute(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}")))
         .await
         .expect("a database is made");
     connection.close().await.expect("closed");
     format!("{server}/{name}")
+}
+
+/// A cluster takes connections a little before it answers them.
+async fn connected(url: &str) -> sqlx::AnyConnection {
+    let mut tries = 0;
+    loop {
+        match sqlx::AnyConnection::connect(url).await {
+            Ok(connection) => return connection,
+            Err(error) if tries == 100 => panic!("the test cluster does not answer: {error}"),
+            Err(_) => tokio::time::sleep(std::time::Duration::from_millis(100)).await,
+        }
+        tries += 1;
+    }
 }
 
 fn server_url() -> String {
