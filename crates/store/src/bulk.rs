@@ -19,6 +19,7 @@ pub(crate) struct Bulk {
     head: &'static str,
     /// Placeholders of one row; `$` stands for the next parameter.
     row: &'static str,
+    separator: &'static str,
     tail: &'static str,
     texts: OnceLock<Vec<Arc<str>>>,
 }
@@ -27,7 +28,12 @@ pub(crate) type AnyQuery<'q> = Query<'q, Any, AnyArguments>;
 
 impl Bulk {
     pub const fn new(head: &'static str, row: &'static str, tail: &'static str) -> Self {
-        Bulk { head, row, tail, texts: OnceLock::new() }
+        Bulk { head, row, separator: ", ", tail, texts: OnceLock::new() }
+    }
+
+    /// `head (…) OR (…)`: SQLite looks each row up by its key; of `IN (VALUES …)` it would make a scan.
+    pub const fn any_of(head: &'static str, row: &'static str) -> Self {
+        Bulk { head, row, separator: " OR ", tail: "", texts: OnceLock::new() }
     }
 
     fn texts(&self) -> &[Arc<str>] {
@@ -38,7 +44,7 @@ impl Bulk {
         let mut sql = String::from(self.head);
         let mut parameter = 0;
         for row in 0..rows {
-            sql.push_str(if row == 0 { " " } else { ", " });
+            sql.push_str(if row == 0 { " " } else { self.separator });
             for piece in self.row.chars() {
                 sql.push(piece);
                 if piece == '$' {

@@ -2,7 +2,7 @@
 
 use indicia_domain::time::UnixMicros;
 use sqlx::any::AnyRow;
-use sqlx::{AssertSqlSafe, Row};
+use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use crate::{Result, Store, StoreError};
 
@@ -142,8 +142,8 @@ impl Store {
         dkim: &DkimKey,
         limit: i64,
     ) -> Result<i64, RegisterError> {
-        let domain_id = self.next_id().await?;
         let mut transaction = self.begin().await?;
+        let domain_id = next_directory_id(&mut transaction).await?;
         let row = sqlx::query("SELECT COUNT(*) FROM domain WHERE account_id = $1")
             .bind(account_id)
             .fetch_one(&mut *transaction)
@@ -342,8 +342,8 @@ impl Store {
         reply_address: &str,
         limit: i64,
     ) -> Result<i64, RegisterError> {
-        let sender_id = self.next_id().await?;
         let mut transaction = self.begin().await?;
+        let sender_id = next_directory_id(&mut transaction).await?;
         let row = sqlx::query("SELECT COUNT(*) FROM sender WHERE account_id = $1 AND deleted_at IS NULL")
             .bind(account_id)
             .fetch_one(&mut *transaction)
@@ -462,6 +462,19 @@ pub enum DomainDeletion {
     NotFound,
     /// So many mails of it still wait for delivery and need its key.
     MailWaits(i64),
+}
+
+/// An id for a domain or sender address. DirectMail's typed SDKs (Go, Java) hold these two in 32 bits, so they are
+/// counted and not made from the time like all others.
+async fn next_directory_id(connection: &mut AnyConnection) -> Result<i64> {
+    let row = sqlx::query(
+        "INSERT INTO setting (name, value) VALUES ('directory_id', '100001') \
+         ON CONFLICT (name) DO UPDATE SET value = CAST(CAST(setting.value AS BIGINT) + 1 AS TEXT) RETURNING value",
+    )
+    .fetch_one(connection)
+    .await?;
+    let value: String = row.try_get(0)?;
+    value.parse().map_err(|_| StoreError::Corrupt(format!("setting directory_id '{value}'")))
 }
 
 fn domain_of(row: &AnyRow) -> Result<Domain> {

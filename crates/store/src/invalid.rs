@@ -4,6 +4,7 @@
 //! many accounts have entered is refused for all ([`SHARED_ACCOUNTS_MIN`]).
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::Ordering;
 
 use indicia_domain::time::UnixMicros;
 use sqlx::any::AnyRow;
@@ -118,6 +119,36 @@ pub(crate) async fn listed(
 }
 
 impl Store {
+    /// Grows whenever this process has entered addresses, so that who remembers an answer knows when to ask again.
+    /// What other processes enter is not seen here.
+    pub fn invalid_library_version(&self) -> u64 {
+        self.inner.invalid_version.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn invalid_library_changed(&self) {
+        self.inner.invalid_version.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Whether the account has entered any address.
+    pub async fn has_invalid_addresses(&self, account_id: i64) -> Result<bool> {
+        let row = sqlx::query("SELECT 1 FROM invalid_address WHERE account_id = $1 LIMIT 1")
+            .bind(account_id)
+            .fetch_optional(self.read())
+            .await?;
+        Ok(row.is_some())
+    }
+
+    /// Whether any address is refused for every account. Reads the whole library at worst: ask seldom.
+    pub async fn has_shared_invalid_addresses(&self) -> Result<bool> {
+        let row = sqlx::query(
+            "SELECT address_key FROM invalid_address GROUP BY address_key HAVING COUNT(*) >= $1 LIMIT 1",
+        )
+        .bind(SHARED_ACCOUNTS_MIN)
+        .fetch_optional(self.read())
+        .await?;
+        Ok(row.is_some())
+    }
+
     /// Whether one address is listed for the account; `key` as `Recipient::key` makes it.
     pub async fn is_listed_invalid(&self, account_id: i64, key: &str) -> Result<Option<Listed>> {
         let mut connection = self.read().acquire().await?;
@@ -152,6 +183,17 @@ impl Store {
             .fetch_all(self.read())
             .await?;
         Ok((rows.iter().map(invalid_of).collect::<Result<_>>()?, total))
+    }
+
+    /// Forgets addresses that no mail has hit since `before`; returns how many.
+    pub async fn forget_invalid_before(&self, before: UnixMicros) -> Result<u64> {
+        let mut transaction = self.begin().await?;
+        let done = sqlx::query("DELETE FROM invalid_address WHERE last_at < $1")
+            .bind(before.0)
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(done.rows_affected())
     }
 
     /// Removes an entry. `false`: there was none.

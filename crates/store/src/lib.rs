@@ -12,6 +12,7 @@
 //! | [`admission`] | the group commit that accepts mail |
 //! | [`queue`] | leases, hand-backs, what operators do to waiting mail |
 //! | [`outcome`] | the group commit of delivery attempts |
+//! | [`bounce`] | reports that come back after delivery |
 //! | [`message`] | the mail log and a mail's timeline |
 //! | [`ledger`] | statements, deductions, balances as of an instant, verification |
 //! | [`invalid`] | the invalid-address library |
@@ -20,6 +21,7 @@
 
 pub mod account;
 pub mod admission;
+pub mod bounce;
 mod bulk;
 pub mod directory;
 mod engine;
@@ -36,6 +38,7 @@ mod setting;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use indicia_domain::time::{Clock, UnixMicros};
 use sqlx::{Any, AnyPool, Transaction};
@@ -57,6 +60,8 @@ struct Inner {
     connections: Connections,
     clock: Arc<dyn Clock>,
     node: OnceCell<Node>,
+    /// See [`Store::invalid_library_version`].
+    invalid_version: AtomicU64,
 }
 
 impl Store {
@@ -64,7 +69,14 @@ impl Store {
     /// `postgres://user:password@host/database`.
     pub async fn open(url: &str, data_dir: &Path, clock: Arc<dyn Clock>) -> Result<Store> {
         let connections = Connections::open(url, data_dir).await?;
-        Ok(Store { inner: Arc::new(Inner { connections, clock, node: OnceCell::new() }) })
+        Ok(Store {
+            inner: Arc::new(Inner {
+                connections,
+                clock,
+                node: OnceCell::new(),
+                invalid_version: AtomicU64::new(0),
+            }),
+        })
     }
 
     pub fn engine(&self) -> Engine {

@@ -14,7 +14,7 @@ use sqlx::{AnyConnection, Row};
 
 use crate::bulk::Bulk;
 use crate::invalid::{self, NewInvalid};
-use crate::queue::{MailKey, Reversing, drop_content_without_queue};
+use crate::queue::{MailKey, Reversing, drop_content_without_queue, lost_leases};
 use crate::{Result, Store};
 
 /// One attempt at one recipient's mail, ended.
@@ -86,9 +86,8 @@ static DEFERRED: Bulk = Bulk::new(
      attempts = excluded.attempts, reason = excluded.reason",
 );
 static DONE: Bulk =
-    Bulk::new("DELETE FROM queue WHERE (account_id, message_id, number) IN (VALUES", "($, $, $)", ")");
-static CONTENT: Bulk =
-    Bulk::new("DELETE FROM content WHERE (account_id, message_id) IN (VALUES", "($, $)", ")");
+    Bulk::any_of("DELETE FROM queue WHERE", "(account_id = $ AND message_id = $ AND number = $)");
+static CONTENT: Bulk = Bulk::any_of("DELETE FROM content WHERE", "(account_id = $ AND message_id = $)");
 static USAGE: Bulk = Bulk::new(
     "INSERT INTO usage_day (account_id, day, sender_id, accepted, delivered, invalid, spam, failed) VALUES",
     "($, $, $, 0, $, $, $, $)",
@@ -116,7 +115,8 @@ impl Store {
         self.reverse_own_faults(&mut transaction, outcomes).await?;
         let attempts: Vec<_> = outcomes.iter().zip(&ids).collect();
         write_attempts(&mut transaction, &attempts, node).await?;
-        let lost = lost_leases(&mut transaction, outcomes, node).await?;
+        let keys: Vec<_> = outcomes.iter().map(|outcome| outcome.key).collect();
+        let lost = lost_leases(&mut transaction, &keys, node).await?;
         let mut deciding: Vec<&Outcome> = outcomes
             .iter()
             .filter(|outcome| {
@@ -127,9 +127,17 @@ impl Store {
         write_recipients(&mut transaction, &deciding).await?;
         write_queue(&mut transaction, &deciding).await?;
         write_usage(&mut transaction, &deciding).await?;
-        let invalid = deciding.iter().filter(|outcome| outcome.verdict.enters_invalid_library());
-        invalid::enter(&mut transaction, invalid.map(|outcome| new_invalid(outcome)).collect()).await?;
+        let invalid: Vec<_> = deciding
+            .iter()
+            .filter(|outcome| outcome.verdict.enters_invalid_library())
+            .map(|outcome| new_invalid(outcome))
+            .collect();
+        let library_changes = !invalid.is_empty();
+        invalid::enter(&mut transaction, invalid).await?;
         transaction.commit().await?;
+        if library_changes {
+            self.invalid_library_changed();
+        }
         Ok(())
     }
 
@@ -188,36 +196,6 @@ async fn write_attempts(
         })
         .await?;
     Ok(())
-}
-
-/// Which mails are no longer leased to this node. One look for all: a node rarely loses any.
-async fn lost_leases(
-    connection: &mut AnyConnection,
-    outcomes: &[Outcome],
-    node: i64,
-) -> Result<Vec<MailKey>> {
-    let alive = sqlx::query("SELECT 1 FROM node WHERE node_id = $1")
-        .bind(node)
-        .fetch_optional(&mut *connection)
-        .await?;
-    if alive.is_some() {
-        // Leases are taken from a node only together with its row.
-        return Ok(Vec::new());
-    }
-    let mut lost = Vec::new();
-    for outcome in outcomes {
-        let held = sqlx::query("SELECT 1 FROM queue WHERE account_id = $1 AND message_id = $2 AND number = $3 AND lease_node = $4")
-            .bind(outcome.key.account_id)
-            .bind(outcome.key.message_id)
-            .bind(outcome.key.number)
-            .bind(node)
-            .fetch_optional(&mut *connection)
-            .await?;
-        if held.is_none() {
-            lost.push(outcome.key);
-        }
-    }
-    Ok(lost)
 }
 
 async fn write_recipients(connection: &mut AnyConnection, outcomes: &[&Outcome]) -> Result<()> {

@@ -93,6 +93,12 @@ static HAND_BACK: Bulk = Bulk::new(
     "ON CONFLICT (account_id, message_id, number) DO UPDATE SET lease_node = 0, due_at = excluded.due_at, reason = excluded.reason",
 );
 
+static LEASE: Bulk = Bulk::new(
+    "INSERT INTO queue (account_id, message_id, number, lease_node, due_at, reason, domain, attempts, accepted_at, size_bytes) VALUES",
+    "($, $, $, $, 0, '', '', 0, 0, 0)",
+    "ON CONFLICT (account_id, message_id, number) DO UPDATE SET lease_node = excluded.lease_node",
+);
+
 impl Store {
     /// Leases due mails to this node: at most `recipients` of them, and about `bytes` of content. They come
     /// grouped by message and without content.
@@ -161,13 +167,10 @@ impl Store {
         }
         let node = self.node_id().await?;
         let mut transaction = self.begin().await?;
-        // Only what this node still holds: a mail whose lease another took is the other's now.
-        let mut held = Vec::with_capacity(mails.len());
-        for mail in mails {
-            if holds(&mut transaction, mail.key, node).await? {
-                held.push(mail);
-            }
-        }
+        // A mail whose lease another took is the other's now.
+        let keys: Vec<_> = mails.iter().map(|mail| mail.key).collect();
+        let lost = lost_leases(&mut transaction, &keys, node).await?;
+        let held: Vec<_> = mails.iter().filter(|mail| !lost.contains(&mail.key)).collect();
         HAND_BACK
             .run(&mut transaction, &held, |query, mail| {
                 query
@@ -347,31 +350,44 @@ impl Claimed {
 }
 
 async fn lease(connection: &mut AnyConnection, keys: &[MailKey], node: i64) -> Result<()> {
-    for key in keys {
-        sqlx::query(
-            "UPDATE queue SET lease_node = $1 WHERE account_id = $2 AND message_id = $3 AND number = $4",
-        )
-        .bind(node)
-        .bind(key.account_id)
-        .bind(key.message_id)
-        .bind(key.number)
-        .execute(&mut *connection)
+    LEASE
+        .run(connection, keys, |query, key| {
+            query.bind(key.account_id).bind(key.message_id).bind(key.number).bind(node)
+        })
         .await?;
-    }
     Ok(())
 }
 
-async fn holds(connection: &mut AnyConnection, key: MailKey, node: i64) -> Result<bool> {
-    let row = sqlx::query(
-        "SELECT 1 FROM queue WHERE account_id = $1 AND message_id = $2 AND number = $3 AND lease_node = $4",
-    )
-    .bind(key.account_id)
-    .bind(key.message_id)
-    .bind(key.number)
-    .bind(node)
-    .fetch_optional(connection)
-    .await?;
-    Ok(row.is_some())
+/// Which of `keys` are no longer leased to this node. Leases are taken from a node only together with its row,
+/// so one look says that none is lost; only a node that slept looks at each.
+pub(crate) async fn lost_leases(
+    connection: &mut AnyConnection,
+    keys: &[MailKey],
+    node: i64,
+) -> Result<Vec<MailKey>> {
+    let alive = sqlx::query("SELECT 1 FROM node WHERE node_id = $1")
+        .bind(node)
+        .fetch_optional(&mut *connection)
+        .await?;
+    let mut lost = Vec::new();
+    if alive.is_some() {
+        return Ok(lost);
+    }
+    for key in keys {
+        let held = sqlx::query(
+            "SELECT 1 FROM queue WHERE account_id = $1 AND message_id = $2 AND number = $3 AND lease_node = $4",
+        )
+        .bind(key.account_id)
+        .bind(key.message_id)
+        .bind(key.number)
+        .bind(node)
+        .fetch_optional(&mut *connection)
+        .await?;
+        if held.is_none() {
+            lost.push(*key);
+        }
+    }
+    Ok(lost)
 }
 
 /// Drops the content of messages that no recipient waits for any more.

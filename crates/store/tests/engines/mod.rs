@@ -1,6 +1,6 @@
 //! Stores to test with: a fresh SQLite file, and a fresh database in a private PostgreSQL cluster.
 //!
-//! `INDICIA_TEST_POSTGRES` names a running server's URL (without a database) to use; without it the first test
+//! `TEST_POSTGRES_URL` names a running server's URL (without a database) to use; without it the first test
 //! of a process starts a cluster of its own on a free loopback port and stops it when the process ends.
 
 use std::path::{Path, PathBuf};
@@ -85,7 +85,7 @@ async fn connected(url: &str) -> sqlx::AnyConnection {
 }
 
 fn server_url() -> String {
-    if let Ok(url) = std::env::var("INDICIA_TEST_POSTGRES") {
+    if let Ok(url) = std::env::var("TEST_POSTGRES_URL") {
         return url.trim_end_matches('/').to_owned();
     }
     static CLUSTER: OnceLock<Mutex<Cluster>> = OnceLock::new();
@@ -150,7 +150,8 @@ fn binaries() -> PathBuf {
         .flatten()
         .flatten()
         .map(|entry| entry.path().join("bin"));
-    found.filter(|bin| Path::join(bin, "initdb").exists()).max().expect(
-        "PostgreSQL's server is not installed: apt-get install postgresql, or set INDICIA_TEST_POSTGRES",
-    )
+    found
+        .filter(|bin| Path::join(bin, "initdb").exists())
+        .max()
+        .expect("PostgreSQL's server is not installed: apt-get install postgresql, or set TEST_POSTGRES_URL")
 }
