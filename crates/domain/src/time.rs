@@ -36,6 +36,11 @@ impl UnixMicros {
         UnixMicros(timestamp.as_microsecond())
     }
 
+    /// Reads an instant as RFC 3339 has it: `2026-11-22T04:00:00Z`, or with an offset.
+    pub fn parse(text: &str) -> Option<Self> {
+        text.trim().parse::<Timestamp>().ok().map(Self::from_timestamp)
+    }
+
     pub fn from_seconds(seconds: i64) -> Self {
         UnixMicros(seconds.saturating_mul(SECOND_MICROS))
     }
