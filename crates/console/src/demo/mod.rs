@@ -1,0 +1,85 @@
+//! The demo's own parts: the inbox of its built-in mailbox provider, and its clock.
+//!
+//! The console knows them only by these traits; `indicia demo` implements them, `indicia serve` has neither
+//! and then none of their pages exists.
+
+pub mod clock;
+pub mod inbox;
+pub mod mail;
+
+use async_trait::async_trait;
+use indicia_domain::time::UnixMicros;
+
+use crate::{
+    ConsoleState,
+    error::ConsoleError,
+    format::Zone,
+    session::viewer::Viewer,
+    shell::{Place, Shell, ShellAccount},
+};
+
+/// A mail in the list of the inbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InboxEntry {
+    /// Grows with every mail received.
+    pub id: i64,
+    pub received_at: UnixMicros,
+    /// The return path as the sender of the SMTP transaction gave it; empty for a bounce.
+    pub mail_from: String,
+    pub recipients: Vec<String>,
+    /// The decoded Subject, empty when there is none.
+    pub subject: String,
+    pub size_bytes: u64,
+}
+
+/// A mail that was received, with its content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InboxMail {
+    pub entry: InboxEntry,
+    /// The message as it came over the wire.
+    pub raw: Vec<u8>,
+}
+
+/// The demo could not do what was asked; the text is for the reader.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct DemoError(pub String);
+
+/// What the built-in mailbox provider has received.
+#[async_trait]
+pub trait DemoInbox: Send + Sync + 'static {
+    /// The newest mails with an id below `before` (all when `None`), newest first, at most `limit`.
+    async fn list(&self, before: Option<i64>, limit: usize) -> Result<Vec<InboxEntry>, DemoError>;
+    /// One mail, `None` when there is none of that id.
+    async fn read(&self, id: i64) -> Result<Option<InboxMail>, DemoError>;
+}
+
+/// The demo's clock, which can be moved forward.
+#[async_trait]
+pub trait DemoClock: Send + Sync + 'static {
+    /// Moves the clock forward by `by_us` microseconds (above zero) and returns the new time.
+    async fn advance(&self, by_us: i64) -> Result<UnixMicros, DemoError>;
+}
+
+/// The frame of the demo's pages: the viewer's own account and its zone; an operator has none and sees UTC.
+struct DemoFrame {
+    account: Option<ShellAccount>,
+    zone: Zone,
+}
+
+impl DemoFrame {
+    async fn load(state: &ConsoleState, viewer: &Viewer) -> Result<Self, ConsoleError> {
+        let account = match viewer.own_account() {
+            Some(id) => state.store.account(id).await?,
+            None => None,
+        };
+        let zone = Zone::named(account.as_ref().map_or("UTC", |account| &account.zone));
+        let account = account.map(|account| ShellAccount { id: account.account_id, name: account.name });
+        Ok(Self { account, zone })
+    }
+
+    fn shell(&self, state: &ConsoleState, viewer: &Viewer, place: Place, title: &str) -> Shell {
+        let account = self.account.clone().map(|account| (account, &self.zone));
+        Shell::new(state, viewer, account, place, title)
+    }
+}

@@ -1,0 +1,323 @@
+//! A small world to look at: two accounts and an operator on a store of their own, packages in every state,
+//! and mails that were delivered, put off, refused and sent to nobody. Everything goes through the store's
+//! own doors, under a clock that stands where it is put.
+
+use std::sync::Arc;
+
+use argon2::{Argon2, PasswordHasher, password_hash::phc::PasswordHash};
+use async_trait::async_trait;
+use bytes::Bytes;
+use indicia_console::{
+    ConsoleConfig, ConsoleState, Demo,
+    demo::{DemoClock, DemoError, DemoInbox, InboxEntry, InboxMail},
+};
+use indicia_domain::{
+    ledger::price::PriceList,
+    mail::{Via, admission::Policy, recipient::Recipient},
+    money::MoneyMicros,
+    outcome::{ErrorClassification, Phase, Verdict},
+    time::{Clock, DAY_MICROS, MINUTE_MICROS, ManualClock, SECOND_MICROS, UnixMicros},
+};
+use indicia_store::{
+    Store,
+    account::NewAccount,
+    admission::{Admission, Submission},
+    directory::{DkimKey, SendType},
+    outcome::Outcome,
+    package::{PurchaseRequest, Receipt},
+    queue::QueuedMail,
+};
+
+pub const PASSWORD: &str = "lantern-orbit-velvet";
+pub const EMAIL: &str = "ops@northwind.example";
+pub const OTHER_EMAIL: &str = "post@fjord.example";
+pub const OPERATOR_EMAIL: &str = "root@indicia.example";
+/// 2026-11-22 14:33:20 in Shanghai.
+pub const NOW: UnixMicros = UnixMicros(1_795_329_200 * SECOND_MICROS);
+
+pub struct World {
+    pub state: ConsoleState,
+    pub store: Store,
+    pub clock: Arc<ManualClock>,
+    pub account_id: i64,
+    pub other_id: i64,
+    pub sender: (i64, i64),
+    pub other_sender: (i64, i64),
+    admission: Admission,
+    _folder: tempfile::TempDir,
+}
+
+/// How a mail of the world ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    Waiting,
+    Delivered,
+    PutOff,
+    NoMailbox,
+    Spam,
+}
+
+impl World {
+    /// Two accounts, an operator, a verified domain and a sender address each; no money, no mail.
+    pub async fn empty() -> Self {
+        Self::with(ConsoleConfig::default(), false).await
+    }
+
+    pub async fn with(config: ConsoleConfig, is_demo: bool) -> Self {
+        let folder = tempfile::tempdir().expect("a folder for the store");
+        let clock = Arc::new(ManualClock::at(NOW));
+        let store = Store::open("sqlite", folder.path(), clock.clone()).await.expect("a fresh store");
+        let account_id = account(&store, "Northwind Paper", EMAIL, "Asia/Shanghai").await;
+        let other_id = account(&store, "Fjord & Sons <Ltd>", OTHER_EMAIL, "Europe/Berlin").await;
+        store.create_operator(OPERATOR_EMAIL, &password_hash()).await.expect("an operator");
+        let sender =
+            sending(&store, account_id, "news.northwind.example", "hello@news.northwind.example").await;
+        let other_sender = sending(&store, other_id, "fjord.example", "post@fjord.example").await;
+        let demo = is_demo.then(|| Demo { inbox: Arc::new(Inbox), clock: Arc::new(Hands(clock.clone())) });
+        let (admission, _) = Admission::start(store.clone(), Policy::default(), None);
+        let state = ConsoleState::new(config, store.clone(), PriceList::default(), Policy::default(), demo);
+        Self { state, store, clock, account_id, other_id, sender, other_sender, admission, _folder: folder }
+    }
+
+    pub async fn credit(&self, account_id: i64, units: i64) {
+        self.store.credit(account_id, MoneyMicros(units * 1_000_000), "test").await.expect("credit");
+    }
+
+    pub async fn buy(&self, account_id: i64, specification: i64) -> Receipt {
+        let request = PurchaseRequest {
+            account_id,
+            specification,
+            quantity: 1,
+            starts_at: None,
+            idempotency_key: None,
+            nonce: None,
+        };
+        self.store.purchase(&request, &PriceList::default()).await.expect("a purchase")
+    }
+
+    /// Accepts a mail and lets it come to its end. Returns its id.
+    pub async fn send(&self, account_id: i64, subject: &str, to: &[String], fate: Fate) -> i64 {
+        let (domain_id, sender_id) =
+            if account_id == self.account_id { self.sender } else { self.other_sender };
+        let message_id = self.store.next_id().await.expect("an id");
+        let recipient = |address: &String| {
+            let (local, domain) = address.split_once('@').expect("an address");
+            Recipient::new(local, domain, domain.to_lowercase())
+        };
+        let submission = Submission {
+            message_id,
+            account_id,
+            sender_id,
+            domain_id,
+            via: Via::Api,
+            mail_from: "hello@news.northwind.example".into(),
+            subject: subject.into(),
+            tag: "spring".into(),
+            recipients: to.iter().map(recipient).collect(),
+            content: Bytes::from_static(b"Subject: x\r\n\r\nx\r\n"),
+            idempotency: None,
+            nonce: None,
+        };
+        self.admission.submit(submission).await.expect("accepted");
+        if fate != Fate::Waiting {
+            self.end(message_id, fate).await;
+        }
+        message_id
+    }
+
+    async fn end(&self, message_id: i64, fate: Fate) {
+        let mails = self.store.claim(10_000, 1 << 30).await.expect("a claim");
+        let ours = mails.iter().filter(|mail| mail.message_id == message_id);
+        let outcomes: Vec<Outcome> =
+            ours.flat_map(|mail| mail.recipients.iter().map(|to| self.outcome(mail, to, fate))).collect();
+        assert!(!outcomes.is_empty(), "the mail was due");
+        self.store.commit_outcomes(&outcomes).await.expect("outcomes");
+    }
+
+    fn outcome(&self, mail: &QueuedMail, to: &indicia_store::queue::QueuedRecipient, fate: Fate) -> Outcome {
+        let now = self.clock.now();
+        let (verdict, phase, code, reply) = match fate {
+            Fate::Delivered | Fate::Waiting => {
+                (Verdict::DELIVERED, Phase::Final, 250, "2.0.0 Ok: queued as 4C1B2A99F0")
+            }
+            Fate::PutOff => (
+                Verdict::temporary(ErrorClassification::SmtpGreylist),
+                Phase::Rcpt,
+                451,
+                "4.7.1 Greylisting in action, please come back later",
+            ),
+            Fate::NoMailbox => {
+                (Verdict::permanent(ErrorClassification::SmtpNxBox), Phase::Rcpt, 550, "5.1.1 User unknown")
+            }
+            Fate::Spam => (
+                Verdict::permanent(ErrorClassification::SmtpContSpam),
+                Phase::Final,
+                554,
+                "5.7.1 Message looks like spam: <b>score 9.1</b>",
+            ),
+        };
+        Outcome {
+            key: indicia_store::queue::MailKey {
+                account_id: mail.account_id,
+                message_id: mail.message_id,
+                number: to.number,
+            },
+            address: to.address.clone(),
+            sender_id: mail.sender_id,
+            day: mail.day,
+            accepted_at: mail.accepted_at,
+            recipient_count: mail.recipient_count,
+            attempts: to.attempts + 1,
+            started_at: now.plus_micros(120_000),
+            finished_at: now.plus_micros(484_000),
+            remote_host: format!("mx1.{}", to.domain),
+            remote_address: "192.0.2.25:25".into(),
+            local_address: "198.51.100.7".into(),
+            tls: "TLSv1.3 TLS_AES_256_GCM_SHA384".into(),
+            phase,
+            verdict,
+            code: Some(code),
+            reply: reply.into(),
+            next_due_at: (fate == Fate::PutOff).then(|| now.plus_micros(5 * MINUTE_MICROS)),
+        }
+    }
+
+    /// Half a year of business: packages bought at different times, mails of a fortnight.
+    pub async fn furnish(&self) {
+        let id = self.account_id;
+        self.clock.set(NOW.plus_micros(-200 * DAY_MICROS));
+        self.credit(id, 600).await;
+        self.buy(id, 50_000).await;
+        self.clock.set(NOW.plus_micros(-170 * DAY_MICROS));
+        self.buy(id, 50_000).await;
+        self.clock.set(NOW.plus_micros(-40 * DAY_MICROS));
+        self.buy(id, 500_000).await;
+        self.store.set_daily_quota(id, 5_000, Some(4), "a good fortnight").await.expect("a quota");
+        for day in (0..13).rev() {
+            self.clock.set(NOW.plus_micros(-day * DAY_MICROS - 60 * MINUTE_MICROS));
+            let count = 900 + (day * 37 % 11) * 260;
+            let to: Vec<String> = (0..count).map(|n| format!("reader{n}.{day}@club.example")).collect();
+            for part in to.chunks(90) {
+                self.send(id, "Your weekly paper digest", part, Fate::Delivered).await;
+            }
+            let lost: Vec<String> = (0..day % 4).map(|n| format!("gone{n}.{day}@club.example")).collect();
+            if !lost.is_empty() {
+                self.send(id, "Your weekly paper digest", &lost, Fate::NoMailbox).await;
+            }
+        }
+        self.clock.set(NOW.plus_micros(-11 * MINUTE_MICROS));
+        self.send(
+            id,
+            "Grüße & \"quotes\" <script>alert(1)</script>",
+            &["ada@example.org".into()],
+            Fate::Delivered,
+        )
+        .await;
+        self.send(
+            id,
+            "Invoice 2026-1187 for your November order",
+            &["billing@example.com".into()],
+            Fate::NoMailbox,
+        )
+        .await;
+        self.send(id, "Win a year of free paper!!!", &["postmaster@example.net".into()], Fate::Spam).await;
+        self.clock.set(NOW.plus_micros(-2 * MINUTE_MICROS));
+        let both: Vec<String> = vec!["grace@navy.example".into(), "alan@bletchley.example".into()];
+        self.send(id, "Your parcel is on its way", &both, Fate::PutOff).await;
+        self.clock.set(NOW);
+        self.send(id, "Confirm your subscription", &["new.reader@example.org".into()], Fate::Waiting).await;
+        self.send(self.other_id, "Nobody else's business", &["secret@example.org".into()], Fate::Delivered)
+            .await;
+    }
+}
+
+async fn account(store: &Store, name: &str, email: &str, zone: &str) -> i64 {
+    let new = NewAccount {
+        name: name.into(),
+        email: email.into(),
+        phone: String::new(),
+        zone: zone.into(),
+        password_hash: password_hash(),
+        access_key_id: format!("AK{}", &email[..4].to_uppercase()),
+        access_key_secret: "never-to-be-shown".into(),
+    };
+    store.create_account(&new, &Policy::default()).await.expect("an account")
+}
+
+async fn sending(store: &Store, account_id: i64, domain: &str, address: &str) -> (i64, i64) {
+    let dkim = DkimKey {
+        selector: "indicia-2026".into(),
+        private_key: b"not used here".to_vec(),
+        public_key: "MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAtQy6k".repeat(8),
+    };
+    let domain_id =
+        store.create_domain(account_id, domain, "0c40d5f125af4e42892a", &dkim, 5).await.expect("a domain");
+    store.verify_domain_by_operator(account_id, domain).await.expect("verified");
+    let sender = store.create_sender(account_id, domain_id, address, SendType::Trigger, "", 100).await;
+    (domain_id, sender.expect("a sender"))
+}
+
+fn password_hash() -> String {
+    // Cheap on purpose: what is tested is the console, not argon2.
+    let params = argon2::Params::new(8, 1, 1, None).expect("parameters");
+    let cheap = Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, params);
+    let hash: PasswordHash = cheap.hash_password(PASSWORD.as_bytes()).expect("a hash");
+    hash.to_string()
+}
+
+/// A mailbox provider with three mails.
+struct Inbox;
+
+const MAILS: &[(&str, &str)] = &[
+    (
+        "Welcome to the demo",
+        "Content-Type: text/plain; charset=utf-8\r\n\r\nIt works: this mail went out over SMTP, signed.\r\n",
+    ),
+    (
+        "<script>alert(1)</script>",
+        "Content-Type: text/html; charset=utf-8\r\n\r\n<h1>Paper!</h1><p>All kinds.</p><script>document.title='owned'</script>\r\n",
+    ),
+    ("Your parcel", "Content-Type: text/plain\r\n\r\nOn its way.\r\n"),
+];
+
+fn mail(id: i64) -> Option<InboxMail> {
+    let (subject, rest) = MAILS.get(usize::try_from(id - 1).ok()?)?;
+    let raw = format!(
+        "Return-Path: <b+1@mail.example>\r\nDKIM-Signature: v=1; a=rsa-sha256;\r\n d=news.northwind.example; s=indicia-2026;\r\n b=dGVzdA==\r\n\
+         From: Northwind <hello@news.northwind.example>\r\nTo: ada@inbox.demo\r\nSubject: {subject}\r\n{rest}"
+    );
+    Some(InboxMail {
+        entry: InboxEntry {
+            id,
+            received_at: NOW.plus_micros(id * MINUTE_MICROS),
+            mail_from: "b+1@mail.example".into(),
+            recipients: vec!["ada@inbox.demo".into()],
+            subject: (*subject).into(),
+            size_bytes: raw.len() as u64,
+        },
+        raw: raw.into_bytes(),
+    })
+}
+
+#[async_trait]
+impl DemoInbox for Inbox {
+    async fn list(&self, before: Option<i64>, limit: usize) -> Result<Vec<InboxEntry>, DemoError> {
+        let last = MAILS.len() as i64;
+        let from = before.map_or(last, |id| (id - 1).min(last));
+        Ok((1..=from).rev().filter_map(mail).map(|mail| mail.entry).take(limit).collect())
+    }
+
+    async fn read(&self, id: i64) -> Result<Option<InboxMail>, DemoError> {
+        Ok(mail(id))
+    }
+}
+
+struct Hands(Arc<ManualClock>);
+
+#[async_trait]
+impl DemoClock for Hands {
+    async fn advance(&self, by_us: i64) -> Result<UnixMicros, DemoError> {
+        self.0.advance_micros(by_us);
+        Ok(self.0.now())
+    }
+}
