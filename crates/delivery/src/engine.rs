@@ -1,0 +1,221 @@
+//! The engine's life: started with its parts, fed by acceptance and by the queue, stopped without loss.
+//!
+//! Mails come in two ways. The fast path takes them from admission right after their commit, with their
+//! content, as long as three quarters of the window are free ([`Handoff`]). The slow path claims due rows from the
+//! queue in batches: at once while the window is less than half full, else a few at every look, so that a
+//! destination which fills the window keeps nobody out. It wakes when places become free, when the next
+//! mail is due, and at the poll interval (clocks may jump, other nodes may hand back).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use indicia_domain::time::Clock;
+use indicia_store::admission::Handoff;
+use indicia_store::queue::QueuedMail;
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::committer::Committer;
+use crate::config::DeliveryConfig;
+use crate::dns::Resolver;
+use crate::hub::Hub;
+use crate::mail::items_of;
+use crate::metrics::Metrics;
+use crate::spool::Spool;
+use crate::tls::{Tls, TlsSetupError};
+
+/// Octets of content that one claim asks for.
+const CLAIM_BYTES_MAX: usize = 16 << 20;
+const GAUGE_INTERVAL: Duration = Duration::from_secs(1);
+/// A last commit that fails is repeated for so long after the grace time.
+const LAST_COMMIT_GRACE: Duration = Duration::from_secs(10);
+/// What was told to let go has this long to do so.
+const ABORT_GRACE: Duration = Duration::from_secs(10);
+const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(1);
+const PAUSE_MIN: Duration = Duration::from_millis(5);
+
+/// Starts and stops delivery.
+pub struct Delivery {
+    hub: Arc<Hub>,
+    wake: Arc<Notify>,
+    last_call: CancellationToken,
+    abandon: CancellationToken,
+    claimer: JoinHandle<()>,
+    gauges: JoinHandle<()>,
+    committer: JoinHandle<()>,
+}
+
+/// The entrance for mails that were just accepted; given to admission.
+#[derive(Clone)]
+pub struct FastPath {
+    hub: Arc<Hub>,
+}
+
+impl Delivery {
+    /// Starts the engine on the current tokio runtime. It works until [`Delivery::stop`].
+    pub fn start(
+        config: DeliveryConfig,
+        spool: Arc<dyn Spool>,
+        clock: Arc<dyn Clock>,
+        resolver: Arc<dyn Resolver>,
+        metrics: Metrics,
+    ) -> Result<Delivery, TlsSetupError> {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let tls = Tls::opportunistic()?;
+        let hub = Arc::new(Hub::new(config, spool.clone(), clock, resolver, tls, metrics.clone(), sender));
+        let (last_call, abandon) = (CancellationToken::new(), CancellationToken::new());
+        let committer = Committer {
+            spool,
+            metrics,
+            done: receiver,
+            last_call: last_call.clone(),
+            abandon: abandon.clone(),
+        };
+        let wake = Arc::new(Notify::new());
+        Ok(Delivery {
+            claimer: tokio::spawn(claim_loop(hub.clone(), wake.clone())),
+            gauges: tokio::spawn(gauge_loop(hub.clone())),
+            committer: tokio::spawn(committer.run()),
+            hub,
+            wake,
+            last_call,
+            abandon,
+        })
+    }
+
+    /// The entrance for mails that were just accepted.
+    pub fn fast_path(&self) -> FastPath {
+        FastPath { hub: self.hub.clone() }
+    }
+
+    /// Looks at the queue now.
+    pub fn wake(&self) {
+        self.wake.notify_one();
+    }
+
+    /// Lets go of all that waits in memory, without a word to the store: for a node that was taken for dead, whose
+    /// leases others may hold by now. Returns how many mails. Transactions under way go on to their end.
+    pub fn forget_leases(&self) -> usize {
+        self.hub.forget_all()
+    }
+
+    /// Stops: takes nothing new, gives back what waits, lets transactions under way end within the grace
+    /// time, lets go of the rest, and commits every outcome.
+    pub async fn stop(self) {
+        let hub = self.hub;
+        hub.stopping.cancel();
+        hub.give_all_back();
+        hub.tasks.close();
+        if timeout(hub.config.stop_grace, hub.tasks.wait()).await.is_err() {
+            tracing::warn!(grace = ?hub.config.stop_grace, "transactions were still under way after the grace time");
+            hub.aborting.cancel();
+            if timeout(ABORT_GRACE, hub.tasks.wait()).await.is_err() {
+                tracing::error!("some deliveries could not be let go of; their leases lapse with this node");
+            }
+        }
+        hub.give_all_back();
+        for task in [self.claimer, self.gauges] {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "a task of delivery had failed");
+            }
+        }
+        self.last_call.cancel();
+        let mut committer = self.committer;
+        if timeout(LAST_COMMIT_GRACE, &mut committer).await.is_err() {
+            self.abandon.cancel();
+            if let Err(error) = committer.await {
+                tracing::error!(%error, "the committer had failed");
+            }
+        }
+    }
+}
+
+impl Handoff for FastPath {
+    fn reserve(&self, recipients: usize, bytes: usize) -> bool {
+        !self.hub.stopping.is_cancelled() && self.hub.window.reserve(recipients, bytes)
+    }
+
+    fn deliver(&self, mail: QueuedMail) {
+        for item in items_of(mail, &self.hub.window) {
+            self.hub.dispatch(item);
+        }
+    }
+
+    fn release(&self, recipients: usize, bytes: usize) {
+        self.hub.window.release(recipients, bytes);
+    }
+}
+
+async fn claim_loop(hub: Arc<Hub>, wake: Arc<Notify>) {
+    while !hub.stopping.is_cancelled() {
+        let (room, at_once) = hub.window.claimable();
+        let claimed = match claim(&hub, room).await {
+            Ok(claimed) => claimed,
+            Err(error) => {
+                tracing::error!(%error, "the queue could not be claimed from");
+                sleep_unless_stopped(&hub, PAUSE_AFTER_ERROR).await;
+                continue;
+            }
+        };
+        if at_once && claimed > 0 {
+            tokio::task::yield_now().await;
+            continue;
+        }
+        let pause = if claimed > 0 { hub.config.poll_interval } else { until_next_due(&hub).await };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = hub.window.freed() => {}
+            () = wake.notified() => {}
+            () = hub.stopping.cancelled() => {}
+        }
+    }
+}
+
+async fn claim(hub: &Arc<Hub>, room: usize) -> Result<usize, indicia_store::StoreError> {
+    if room == 0 {
+        return Ok(0);
+    }
+    let mails = hub.spool.claim(room, CLAIM_BYTES_MAX).await?;
+    let count = mails.iter().map(|mail| mail.recipients.len()).sum();
+    hub.window.enter(count);
+    for mail in mails {
+        for item in items_of(mail, &hub.window) {
+            hub.dispatch(item);
+        }
+    }
+    Ok(count)
+}
+
+/// The time to the next due mail, at most the poll interval.
+async fn until_next_due(hub: &Hub) -> Duration {
+    let poll = hub.config.poll_interval;
+    match hub.spool.next_due().await {
+        Ok(Some(due)) => {
+            let micros = u64::try_from(due.0 - hub.clock.now().0).unwrap_or(0);
+            Duration::from_micros(micros).clamp(PAUSE_MIN.min(poll), poll)
+        }
+        Ok(None) => poll,
+        Err(error) => {
+            tracing::error!(%error, "the queue could not be looked at");
+            PAUSE_AFTER_ERROR
+        }
+    }
+}
+
+/// Keeps the gauges up to date.
+async fn gauge_loop(hub: Arc<Hub>) {
+    while !hub.stopping.is_cancelled() {
+        hub.metrics.recipients_in_memory.set(i64::try_from(hub.window.recipients()).unwrap_or(i64::MAX));
+        hub.metrics.bytes_in_memory.set(i64::try_from(hub.window.bytes()).unwrap_or(i64::MAX));
+        sleep_unless_stopped(&hub, GAUGE_INTERVAL).await;
+    }
+}
+
+async fn sleep_unless_stopped(hub: &Hub, pause: Duration) {
+    tokio::select! {
+        () = tokio::time::sleep(pause) => {}
+        () = hub.stopping.cancelled() => {}
+    }
+}

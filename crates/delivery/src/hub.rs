@@ -1,0 +1,392 @@
+//! What every part of the engine shares: where a mail goes next, and how each mail leaves memory.
+//!
+//! A mail leaves in one of two ways: with an outcome ([`Hub::finish`]) or given back untried
+//! ([`Hub::give_back`]). Either goes to the committer through a channel that needs no bound of its own,
+//! because each entry holds its place in the bounded window until it is committed.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use indicia_domain::outcome::retry::{Next, jittered};
+use indicia_domain::outcome::{Disposition, Failure, Phase};
+use indicia_domain::time::{Clock, MINUTE_MICROS, UnixMicros};
+use indicia_store::outcome::Outcome;
+use indicia_store::queue::{HandBack, MailKey};
+use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::DeliveryConfig;
+use crate::connection::{Ends, WireSettings};
+use crate::ending::Ending;
+use crate::identities::Identities;
+use crate::mail::Item;
+use crate::metrics::Metrics;
+use crate::route::{Route, RouteError, Router};
+use crate::site::{Pushed, Site};
+use crate::spool::Spool;
+use crate::tls::Tls;
+use crate::verp::Verp;
+use crate::window::{Slot, Window};
+use crate::worker;
+
+/// How long a mail that found its destination's share taken stays in the database.
+const OVERFLOW_PAUSE_MICROS: i64 = MINUTE_MICROS;
+/// No site is left alone longer than this, whatever the retry schedule says.
+const HOLD_MAX_MICROS: i64 = 30 * MINUTE_MICROS;
+/// A site's fair share is never less than this.
+const SHARE_MIN: usize = 64;
+/// Routes and sites remembered before those without use are dropped.
+const REMEMBERED_MAX: usize = 20_000;
+/// A failed look-up is repeated sooner than a good one.
+const FAILED_ROUTE_TTL: Duration = Duration::from_secs(10);
+/// Mails after which the busy sites are counted anew.
+const COUNT_BUSY_EVERY: usize = 64;
+/// DNS look-ups at the same time.
+const LOOKUPS_MAX: usize = 64;
+
+/// What the committer writes.
+pub(crate) enum Done {
+    Attempt(Box<Outcome>, Slot),
+    HandBack(HandBack, Slot),
+}
+
+/// What is known of a domain's route.
+enum Known {
+    Route(Arc<Route>, Instant),
+    Failed(RouteError, Instant),
+    /// Being looked up; these wait for it.
+    LookingUp(Vec<Item>),
+}
+
+pub(crate) struct Hub {
+    pub config: DeliveryConfig,
+    pub clock: Arc<dyn Clock>,
+    pub spool: Arc<dyn Spool>,
+    pub router: Router,
+    pub tls: Tls,
+    pub wire: Arc<WireSettings>,
+    pub identities: Identities,
+    pub verp: Verp,
+    pub metrics: Metrics,
+    pub window: Arc<Window>,
+    pub connections: Arc<Semaphore>,
+    /// Sites that failed before share a quarter of the connections while they are tried again: a thousand dead
+    /// hosts, each a long timeout, must not take all.
+    pub probes: Semaphore,
+    /// Workers that wait for a connection of the total; while there are any, the others do not dawdle.
+    pub starved: AtomicUsize,
+    pub pressure: Notify,
+    /// No new work from here on.
+    pub stopping: CancellationToken,
+    /// Let go of what is under way.
+    pub aborting: CancellationToken,
+    pub tasks: TaskTracker,
+    sites: Mutex<HashMap<Arc<str>, Arc<Site>>>,
+    /// How many sites were busy when they were last counted, and mails dispatched since the start.
+    busy_sites: AtomicUsize,
+    dispatched: AtomicUsize,
+    routes: Mutex<HashMap<String, Known>>,
+    lookups: Semaphore,
+    done: mpsc::UnboundedSender<Done>,
+}
+
+impl Hub {
+    pub(crate) fn new(
+        config: DeliveryConfig,
+        spool: Arc<dyn Spool>,
+        clock: Arc<dyn Clock>,
+        resolver: Arc<dyn crate::dns::Resolver>,
+        tls: Tls,
+        metrics: Metrics,
+        done: mpsc::UnboundedSender<Done>,
+    ) -> Hub {
+        Hub {
+            router: Router::new(resolver, config.routes.clone(), config.port),
+            verp: Verp::new(&config.return_path_key, &config.return_path_domain),
+            window: Arc::new(Window::new(config.recipients_in_memory_max, config.bytes_in_memory_max)),
+            connections: Arc::new(Semaphore::new(config.connections_max.max(1))),
+            probes: Semaphore::new((config.connections_max / 4).max(1)),
+            wire: Arc::new(config.wire.clone()),
+            starved: AtomicUsize::new(0),
+            pressure: Notify::new(),
+            stopping: CancellationToken::new(),
+            aborting: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            identities: Identities::default(),
+            sites: Mutex::default(),
+            busy_sites: AtomicUsize::new(0),
+            dispatched: AtomicUsize::new(0),
+            routes: Mutex::default(),
+            lookups: Semaphore::new(LOOKUPS_MAX),
+            config,
+            clock,
+            spool,
+            tls,
+            metrics,
+            done,
+        }
+    }
+
+    fn sites(&self) -> MutexGuard<'_, HashMap<Arc<str>, Arc<Site>>> {
+        self.sites.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn routes(&self) -> MutexGuard<'_, HashMap<String, Known>> {
+        self.routes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends a mail on its way: to its site, or first to a look-up of its domain.
+    pub(crate) fn dispatch(self: &Arc<Self>, item: Item) {
+        if self.stopping.is_cancelled() {
+            return self.give_back(item, self.clock.now(), "the server is stopping");
+        }
+        let mut routes = self.routes();
+        match routes.get_mut(&item.domain) {
+            Some(Known::Route(route, until)) if Instant::now() < *until => {
+                let route = route.clone();
+                drop(routes);
+                self.enqueue(item, &route);
+            }
+            Some(Known::Failed(error, until)) if Instant::now() < *until => {
+                let ending = Ending::from_route(error);
+                drop(routes);
+                self.finish(item, ending, self.clock.now(), None, None);
+            }
+            Some(Known::LookingUp(waiting)) => waiting.push(item),
+            _ => {
+                if routes.len() >= REMEMBERED_MAX {
+                    routes.retain(|_, known| matches!(known, Known::LookingUp(_)));
+                }
+                let domain = item.domain.clone();
+                routes.insert(domain.clone(), Known::LookingUp(vec![item]));
+                drop(routes);
+                self.tasks.spawn(self.clone().look_up(domain));
+            }
+        }
+    }
+
+    async fn look_up(self: Arc<Self>, domain: String) {
+        let result = tokio::select! {
+            () = self.stopping.cancelled() => None,
+            result = async {
+                // The semaphore is never closed.
+                let _turn = self.lookups.acquire().await;
+                self.router.route(&domain).await
+            } => Some(result),
+        };
+        let now = Instant::now();
+        let known = match &result {
+            Some(Ok(route)) => Some(Known::Route(Arc::new(route.clone()), now + self.config.route_ttl)),
+            Some(Err(error)) => {
+                Some(Known::Failed(error.clone(), now + self.config.route_ttl.min(FAILED_ROUTE_TTL)))
+            }
+            None => None,
+        };
+        let before = {
+            let mut routes = self.routes();
+            match known {
+                Some(known) => routes.insert(domain, known),
+                None => routes.remove(&domain),
+            }
+        };
+        if let Some(Known::LookingUp(waiting)) = before {
+            waiting.into_iter().for_each(|item| self.dispatch(item));
+        }
+    }
+
+    fn enqueue(self: &Arc<Self>, item: Item, route: &Arc<Route>) {
+        let now = self.clock.now();
+        let (site, share) = self.site(route, now);
+        match site.push(item, route, share, now) {
+            Pushed::Queued { workers } => self.start_workers(&site, workers),
+            Pushed::Held(item, held) => self.give_back(item, held.until, &held.reason),
+            Pushed::Full(item) => {
+                let due = now.plus_micros(jittered(OVERFLOW_PAUSE_MICROS, rand::random()));
+                let reason = format!("as much as fits in memory is already waiting for {}", site.name);
+                self.give_back(item, due, &reason);
+            }
+        }
+    }
+
+    /// The site of a route, and how many mails one site may hold: an equal part among the busy.
+    fn site(&self, route: &Arc<Route>, now: UnixMicros) -> (Arc<Site>, usize) {
+        let mut sites = self.sites();
+        if sites.len() >= REMEMBERED_MAX {
+            sites.retain(|_, site| !site.is_forgettable(now));
+        }
+        let site = sites
+            .entry(route.site.clone())
+            .or_insert_with(|| Arc::new(Site::new(route.clone(), self.config.connections_per_site_max)))
+            .clone();
+        let most = self.window.recipients_max() / 4 * 3;
+        // To look at every site for every mail would cost more than a count that is a few mails old.
+        if self.dispatched.fetch_add(1, Ordering::Relaxed).is_multiple_of(COUNT_BUSY_EVERY) {
+            let busy = sites.values().filter(|site| site.is_busy()).count();
+            self.busy_sites.store(busy, Ordering::Relaxed);
+        }
+        let busy = self.busy_sites.load(Ordering::Relaxed);
+        (site, (most / busy.max(1)).max(SHARE_MIN))
+    }
+
+    pub(crate) fn start_workers(self: &Arc<Self>, site: &Arc<Site>, count: usize) {
+        for _ in 0..count {
+            self.tasks.spawn(worker::run(self.clone(), site.clone()));
+        }
+    }
+
+    /// Leaves a site alone for a growing pause and gives back what waits for it.
+    pub(crate) fn hold(&self, site: &Site, reason: &str) -> UnixMicros {
+        let now = self.clock.now();
+        let pause =
+            |failures| self.config.schedule.pause_micros(failures, rand::random()).min(HOLD_MAX_MICROS);
+        let (held, waiting) = site.hold(now, reason, pause);
+        self.metrics.sites_held.inc();
+        tracing::warn!(site = %site.name, waiting = waiting.len(), until = %held.until, reason, "the destination is left alone for a while");
+        for item in waiting {
+            self.give_back(item, held.until, &held.reason);
+        }
+        held.until
+    }
+
+    /// Gives a mail back untried until about `due`. One that has reached its maximum age ends instead.
+    pub(crate) fn give_back(&self, item: Item, due: UnixMicros, reason: &str) {
+        let now = self.clock.now();
+        let deadline = self.config.schedule.deadline(item.mail.accepted_at);
+        if now >= deadline && !self.stopping.is_cancelled() {
+            let words = format!("451 4.4.7 given up at its maximum age; it waited because: {reason}");
+            let ending = Ending::from_failure(Phase::Connect, Failure::ConnectFailed, words).expired();
+            return self.finish(item, ending, now, None, None);
+        }
+        // Spread by a tenth of the wait, so that what was given back together does not come back together.
+        let spread = (due.0 - now.0).max(0) / 10;
+        let due = due.plus_micros(i64::from(rand::random::<u16>()) * spread / i64::from(u16::MAX));
+        let due_at = if now < deadline { due.min(deadline) } else { due };
+        tracing::debug!(message_id = item.mail.message_id, number = item.number, reason, due = %due_at, "given back untried");
+        let back = HandBack { key: item.key(), due_at, reason: reason.to_owned() };
+        self.commit(Done::HandBack(back, item.slot));
+    }
+
+    /// Ends an attempt: decides on the retry, logs, counts, and passes the outcome to the committer.
+    pub(crate) fn finish(
+        &self,
+        item: Item,
+        ending: Ending,
+        started_at: UnixMicros,
+        ends: Option<&Ends>,
+        not_before: Option<UnixMicros>,
+    ) {
+        let now = self.clock.now();
+        let attempts = item.attempts + 1;
+        let (ending, next_due_at) = self.next_step(&item, ending, now, attempts, not_before);
+        let outcome = Outcome {
+            key: item.key(),
+            address: item.address,
+            sender_id: item.mail.sender_id,
+            day: item.mail.day,
+            accepted_at: item.mail.accepted_at,
+            recipient_count: item.mail.recipient_count,
+            attempts,
+            started_at,
+            finished_at: now,
+            remote_host: ends.map(|ends| ends.host.to_string()).unwrap_or_default(),
+            remote_address: ends.map(|ends| ends.remote.to_string()).unwrap_or_default(),
+            local_address: ends
+                .and_then(|ends| ends.local)
+                .map(|local| local.to_string())
+                .unwrap_or_default(),
+            tls: ends.and_then(|ends| ends.tls.as_ref()).map(|tls| tls.to_string()).unwrap_or_default(),
+            phase: ending.phase,
+            verdict: ending.verdict,
+            code: ending.code,
+            reply: ending.words,
+            next_due_at,
+        };
+        log(&outcome);
+        self.metrics.count(&outcome);
+        self.commit(Done::Attempt(Box::new(outcome), item.slot));
+    }
+
+    fn next_step(
+        &self,
+        item: &Item,
+        ending: Ending,
+        now: UnixMicros,
+        attempts: i64,
+        not_before: Option<UnixMicros>,
+    ) -> (Ending, Option<UnixMicros>) {
+        if ending.verdict.disposition != Disposition::Temporary {
+            return (ending, None);
+        }
+        let schedule = &self.config.schedule;
+        let accepted_at = item.mail.accepted_at;
+        match schedule.next(accepted_at, now, u32::try_from(attempts).unwrap_or(u32::MAX), rand::random()) {
+            Next::GiveUp => (ending.expired(), None),
+            Next::RetryAt(due) => {
+                let due =
+                    not_before.map_or(due, |instant| due.max(instant)).min(schedule.deadline(accepted_at));
+                (ending, Some(due))
+            }
+        }
+    }
+
+    fn commit(&self, done: Done) {
+        if let Err(unsent) = self.done.send(done) {
+            let (Done::Attempt(..) | Done::HandBack(..)) = unsent.0;
+            tracing::error!(
+                "an outcome came after the committer had stopped; the mail's lease lapses and it is tried again"
+            );
+        }
+    }
+
+    /// Gives back a mail that was lost from memory with the task that had it in hand.
+    pub(crate) fn give_back_lost(&self, key: MailKey) {
+        self.window.enter(1);
+        let due_at = self.clock.now().plus_micros(OVERFLOW_PAUSE_MICROS);
+        let reason = "the attempt ended in an internal error; see the server's log".to_owned();
+        self.commit(Done::HandBack(HandBack { key, due_at, reason }, self.window.slot()));
+    }
+
+    /// Gives back all that waits, for a stop.
+    pub(crate) fn give_all_back(&self) {
+        let sites: Vec<Arc<Site>> = self.sites().values().cloned().collect();
+        let now = self.clock.now();
+        for site in sites {
+            for item in site.drain() {
+                self.give_back(item, now, "the server is stopping");
+            }
+        }
+    }
+
+    /// Forgets all that waits, without a word: the leases are no longer this node's.
+    pub(crate) fn forget_all(&self) -> usize {
+        let sites: Vec<Arc<Site>> = self.sites().values().cloned().collect();
+        sites.iter().map(|site| site.drain().len()).sum()
+    }
+}
+
+fn log(outcome: &Outcome) {
+    let key = outcome.key;
+    macro_rules! line {
+        ($level:ident, $words:literal) => {
+            tracing::$level!(
+                message_id = key.message_id,
+                account_id = key.account_id,
+                number = key.number,
+                attempt = outcome.attempts,
+                remote = %outcome.remote_address,
+                phase = %outcome.phase,
+                classification = %outcome.verdict.classification,
+                reply = %outcome.reply,
+                $words
+            )
+        };
+    }
+    match outcome.verdict.disposition {
+        Disposition::Delivered => line!(info, "delivered"),
+        Disposition::Temporary => line!(info, "deferred"),
+        Disposition::Permanent => line!(warn, "failed for good"),
+    }
+}

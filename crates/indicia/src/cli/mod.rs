@@ -1,0 +1,191 @@
+//! The command line: what can be asked, and how failures are reported.
+
+pub mod account;
+pub mod domain;
+mod ledger;
+mod message;
+mod operator;
+mod package;
+mod queue;
+mod quota;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Args, Parser, Subcommand};
+use indicia_domain::time::Clock;
+use indicia_store::Store;
+
+use crate::clock::ShiftedClock;
+use crate::config::{Config, ConfigError};
+
+/// A DirectMail service that anyone can run.
+#[derive(Parser)]
+#[command(name = "indicia", version, arg_required_else_help = true)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// The whole service on loopback with nothing to configure.
+    Demo {
+        /// Where the demo keeps its data, to go on from next time. Without it: a folder that is deleted at the end.
+        #[arg(long, value_name = "DIR")]
+        data: Option<PathBuf>,
+    },
+    /// Run the service.
+    Serve(ConfigFile),
+    /// Accounts and their cash balance.
+    #[command(subcommand)]
+    Account(account::AccountCommand),
+    /// Operators, who see every account in the console.
+    #[command(subcommand)]
+    Operator(operator::OperatorCommand),
+    /// The daily quota of an account.
+    #[command(subcommand)]
+    Quota(quota::QuotaCommand),
+    /// Sending domains.
+    #[command(subcommand)]
+    Domain(domain::DomainCommand),
+    /// Resource packages.
+    #[command(subcommand)]
+    Package(package::PackageCommand),
+    /// Mail that waits for delivery.
+    #[command(subcommand)]
+    Queue(queue::QueueCommand),
+    /// One message and what became of it.
+    #[command(subcommand)]
+    Message(message::MessageCommand),
+    /// The ledger: verification and balances.
+    #[command(subcommand)]
+    Ledger(ledger::LedgerCommand),
+    /// The configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+#[derive(Subcommand)]
+enum ConfigCommand {
+    /// Read the configuration and the environment, and say whether they are usable.
+    Check(ConfigFile),
+}
+
+/// Which configuration a command uses.
+#[derive(Args, Clone)]
+pub struct ConfigFile {
+    /// The configuration file. Without it: the defaults and the environment.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// Why a command did not do what was asked.
+#[derive(Debug)]
+pub struct Failure {
+    message: String,
+    status: u8,
+}
+
+impl Failure {
+    /// Something went wrong on the way: exit status 1.
+    pub fn failed(message: impl ToString) -> Self {
+        Failure { message: message.to_string(), status: 1 }
+    }
+
+    /// Asked wrongly, or configured wrongly: exit status 2.
+    pub fn usage(message: impl ToString) -> Self {
+        Failure { message: message.to_string(), status: 2 }
+    }
+
+    pub fn report(self) -> ExitCode {
+        eprintln!("indicia: {}", self.message);
+        ExitCode::from(self.status)
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Failure::usage(error)
+    }
+}
+
+impl From<indicia_store::StoreError> for Failure {
+    fn from(error: indicia_store::StoreError) -> Self {
+        Failure::failed(error)
+    }
+}
+
+pub type Done = Result<(), Failure>;
+
+/// Carries out what the command line asks.
+pub async fn run(arguments: Arguments) -> Done {
+    match arguments.command {
+        Command::Demo { data } => crate::demo::run(data).await,
+        Command::Serve(file) => crate::serve::run(file.load()?).await,
+        Command::Account(command) => account::run(command).await,
+        Command::Operator(command) => operator::run(command).await,
+        Command::Quota(command) => quota::run(command).await,
+        Command::Domain(command) => domain::run(command).await,
+        Command::Package(command) => package::run(command).await,
+        Command::Queue(command) => queue::run(command).await,
+        Command::Message(command) => message::run(command).await,
+        Command::Ledger(command) => ledger::run(command).await,
+        Command::Config(ConfigCommand::Check(file)) => {
+            file.load()?;
+            println!("the configuration is usable");
+            Ok(())
+        }
+    }
+}
+
+/// A configuration and the store that it names, for one command.
+pub struct Opened {
+    pub config: Config,
+    pub store: Store,
+}
+
+impl ConfigFile {
+    pub fn load(&self) -> Result<Config, Failure> {
+        Ok(Config::load(self.config.as_deref())?)
+    }
+
+    /// Opens the store as it is now; works whether or not a server runs.
+    pub async fn open(&self) -> Result<Opened, Failure> {
+        let config = self.load()?;
+        let clock = Arc::new(ShiftedClock::default());
+        let store = Store::open(&config.store.url, &config.data_dir, clock.clone() as Arc<dyn Clock>).await?;
+        // A command on the demo's data must see the demo's time.
+        if let Some(ahead) = crate::demo::stored_shift(&store).await? {
+            clock.set_ahead_micros(ahead);
+        }
+        Ok(Opened { config, store })
+    }
+}
+
+impl Opened {
+    /// Closes the store, whatever came of the command.
+    pub async fn finish(self, done: Done) -> Done {
+        self.store.close().await;
+        done
+    }
+}
+
+/// Reads an account id, as printed by `account create`.
+pub fn account_id(text: &str) -> Result<i64, String> {
+    match text.parse::<i64>() {
+        Ok(id) if id > 0 => Ok(id),
+        _ => Err(format!("'{text}' is not an account id: it is the number that `indicia account create` printed")),
+    }
+}
+
+pub fn print_json(value: &serde_json::Value) {
+    println!("{value}");
+}
+
+/// Who does it, for the record of things done by hand.
+pub fn by_command_line() -> String {
+    let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "somebody".to_owned());
+    format!("{user}, on the command line")
+}

@@ -1,0 +1,205 @@
+//! The configuration: one typed struct, read from TOML and the environment.
+//!
+//! Every key has a default, so that an empty file is a valid one. An unknown key is an error that names it. Every
+//! key can also be given as `INDICIA_SECTION__KEY` in the environment, which wins over the file.
+
+mod environment;
+mod sections;
+
+use std::path::{Path, PathBuf};
+
+use indicia_domain::ledger::price::{Offer, PriceList};
+use indicia_domain::mail::admission::Policy;
+use indicia_domain::money::MoneyMicros;
+use indicia_domain::time;
+use serde::Deserialize;
+
+pub use sections::*;
+
+/// The whole configuration.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    pub data_dir: PathBuf,
+    pub store: StoreSection,
+    pub api: ApiSection,
+    pub console: ConsoleSection,
+    pub submission: SubmissionSection,
+    pub inbound: InboundSection,
+    pub metrics: MetricsSection,
+    pub dns: DnsSection,
+    pub delivery: DeliverySection,
+    pub sms: SmsSection,
+    pub billing: BillingSection,
+    pub free_credit: FreeCreditSection,
+    pub quota: QuotaSection,
+    pub limits: LimitsSection,
+    pub log: LogSection,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            data_dir: PathBuf::from("indicia-data"),
+            store: StoreSection::default(),
+            api: ApiSection::default(),
+            console: ConsoleSection::default(),
+            submission: SubmissionSection::default(),
+            inbound: InboundSection::default(),
+            metrics: MetricsSection::default(),
+            dns: DnsSection::default(),
+            delivery: DeliverySection::default(),
+            sms: SmsSection::default(),
+            billing: BillingSection::default(),
+            free_credit: FreeCreditSection::default(),
+            quota: QuotaSection::default(),
+            limits: LimitsSection::default(),
+            log: LogSection::default(),
+        }
+    }
+}
+
+/// Why a configuration is not usable.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("the configuration file {path} cannot be read: {source}")]
+    Unreadable { path: String, source: std::io::Error },
+    #[error("the configuration file {path} is wrong: {message}")]
+    Malformed { path: String, message: String },
+    #[error("the environment variable {name} is wrong: {message}")]
+    Environment { name: String, message: String },
+    #[error("{key}: {message}")]
+    Value { key: &'static str, message: String },
+}
+
+fn wrong(key: &'static str, message: impl ToString) -> ConfigError {
+    ConfigError::Value { key, message: message.to_string() }
+}
+
+impl Config {
+    /// Reads `file` (without one: the defaults), lays the environment over it and checks the whole.
+    pub fn load(file: Option<&Path>) -> Result<Config, ConfigError> {
+        let mut table = toml::Table::new();
+        if let Some(path) = file {
+            let shown = path.display().to_string();
+            let text = std::fs::read_to_string(path)
+                .map_err(|source| ConfigError::Unreadable { path: shown.clone(), source })?;
+            let malformed = |message: String| ConfigError::Malformed { path: shown.clone(), message };
+            // Read as the struct first: its errors name line and key.
+            toml::from_str::<Config>(&text).map_err(|error| malformed(error.to_string()))?;
+            table = text.parse().map_err(|error: toml::de::Error| malformed(error.to_string()))?;
+        }
+        let config = environment::overlay(table, std::env::vars())?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// What the types cannot say.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.price_list()?;
+        self.policy()?;
+        self.delivery.check()?;
+        self.submission.check()?;
+        time::zone(&self.billing.time_zone).map_err(|error| wrong("billing.time_zone", error))?;
+        let currency = &self.billing.currency;
+        if currency.len() != 3 || !currency.bytes().all(|byte| byte.is_ascii_uppercase()) {
+            return Err(wrong("billing.currency", format!("'{currency}' is not a currency code such as USD")));
+        }
+        let url = &self.console.public_url;
+        if !url.starts_with("http://") && !url.starts_with("https://") {
+            return Err(wrong("console.public_url", format!("'{url}' must begin with http:// or https://")));
+        }
+        if self.sms.gateway != SmsGateway::Off {
+            return Err(wrong("sms.gateway", "this version sends no SMS; set it to \"off\""));
+        }
+        let known = self.store.url == "sqlite" || self.store.url.starts_with("postgres");
+        if !known {
+            return Err(wrong("store.url", "write sqlite or postgres://user:password@host/database"));
+        }
+        Ok(())
+    }
+
+    /// R07, R10: the price list; refused when it breaks R07.
+    pub fn price_list(&self) -> Result<PriceList, ConfigError> {
+        let money = |key, text: &str| text.parse::<MoneyMicros>().map_err(|error| wrong(key, error));
+        let mut offers = Vec::new();
+        for package in &self.billing.package {
+            offers.push(Offer { mails: package.mails, price: money("billing.package.price", &package.price)? });
+        }
+        let per_thousand = money("billing.pay_as_you_go_per_1000", &self.billing.pay_as_you_go_per_1000)?;
+        if per_thousand.0 % 1_000 != 0 {
+            return Err(wrong("billing.pay_as_you_go_per_1000", "a single mail must cost whole millionths"));
+        }
+        PriceList::new(offers, MoneyMicros(per_thousand.0 / 1_000), self.billing.validity_months)
+            .map_err(|error| wrong("billing.package", error))
+    }
+
+    /// The numbers that admission needs.
+    pub fn policy(&self) -> Result<Policy, ConfigError> {
+        let (free, quota) = (&self.free_credit, &self.quota);
+        if free.total_mails < 0 || free.daily_mails < 0 {
+            return Err(wrong("free_credit", "numbers of mails cannot be negative"));
+        }
+        if quota.initial_daily_mails < 0 || !(0..=10).contains(&quota.initial_level) {
+            return Err(wrong("quota", "initial_daily_mails cannot be negative, and initial_level is from 0 to 10"));
+        }
+        Ok(Policy {
+            free_total_mails: free.total_mails,
+            free_daily_mails: free.daily_mails,
+            overdue_spares_prepaid: self.billing.overdue_spares_prepaid,
+            initial_daily_quota: quota.initial_daily_mails,
+            initial_level: quota.initial_level,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Config, String> {
+        let config: Config = toml::from_str(text).map_err(|error| error.to_string())?;
+        config.check().map_err(|error| error.to_string()).map(|()| config)
+    }
+
+    #[test]
+    fn an_empty_file_is_the_default() {
+        assert!(read("").is_ok());
+    }
+
+    #[test]
+    fn an_unknown_key_is_named() {
+        assert!(read("[api]\nlissten = \"127.0.0.1:1\"").unwrap_err().contains("lissten"));
+    }
+
+    #[test]
+    fn r07_a_price_list_that_breaks_the_rule_is_refused() {
+        let error = read("[[billing.package]]\nmails = 100\nprice = \"1.00\"").unwrap_err();
+        assert!(error.contains("billing.package") && error.contains("R07"), "{error}");
+    }
+
+    #[test]
+    fn wrong_values_say_what_to_write() {
+        for (text, word) in [
+            ("[billing]\ntime_zone = \"Mars/Base\"", "Mars/Base"),
+            ("[billing]\ncurrency = \"dollar\"", "USD"),
+            ("[console]\npublic_url = \"ftp://x\"", "http"),
+            ("[store]\nurl = \"mysql://x\"", "postgres"),
+            ("[delivery]\nretry_pauses_seconds = []", "retry_pauses_seconds"),
+            ("[quota]\ninitial_level = 11", "initial_level"),
+            ("[sms]\ngateway = \"smpp\"", "off"),
+            ("[submission]\ncertificate = \"a.pem\"", "key"),
+        ] {
+            let error = read(text).unwrap_err();
+            assert!(error.contains(word), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_contracts_example_is_read() {
+        let text = include_str!("../../tests/contract.toml");
+        let config = read(text).expect("the contract's keys");
+        assert_eq!(config.delivery.route[0].port, Some(2600));
+        assert_eq!(config.submission.trusted.len(), 1);
+    }
+}

@@ -1,0 +1,248 @@
+//! The wiring: every listener and engine of one node, started in order and stopped without loss.
+//!
+//! Start: store, node, delivery, admission, then the doors. Stop, in the opposite order: the doors close and
+//! finish what they had begun to accept, the committer ends after its last batch, delivery finishes what is on
+//! the wire and gives the rest back to the queue, and the node gives its number back.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use indicia_console::{ConsoleConfig, ConsoleState, Demo, DnsAdvice};
+use indicia_delivery::dns::HickoryResolver;
+use indicia_delivery::verp::Verp;
+use indicia_delivery::{Delivery, Metrics};
+use indicia_domain::time::Clock;
+use indicia_intake::api::metrics::ApiMetrics;
+use indicia_intake::api::protocol::throttle::ThrottleLimits;
+use indicia_intake::api::settings::{ApiSettings, DirectoryLimits, DnsRecords};
+use indicia_intake::api::{self, ApiState};
+use indicia_intake::dns::UncachedDns;
+use indicia_store::Store;
+use indicia_store::admission::{Admission, Handoff};
+use indicia_store::node::ServerLock;
+use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::{Done, Failure};
+use crate::clock::SystemClock;
+use crate::config::Config;
+use crate::ops::Ops;
+use crate::{logging, secrets};
+
+/// Where a running node listens.
+#[derive(Clone, Debug)]
+pub struct Addresses {
+    pub api: SocketAddr,
+    pub console: SocketAddr,
+    pub submission: Vec<SocketAddr>,
+    pub metrics: SocketAddr,
+}
+
+/// A running node.
+pub struct Service {
+    pub addresses: Addresses,
+    pub store: Store,
+    ops: Ops,
+    doors: CancellationToken,
+    background: CancellationToken,
+    door_tasks: Vec<JoinHandle<()>>,
+    background_tasks: Vec<JoinHandle<()>>,
+    admission: Admission,
+    committer: JoinHandle<()>,
+    delivery: Delivery,
+    _lock: ServerLock,
+}
+
+/// Runs the service until SIGTERM or SIGINT.
+pub async fn run(config: Config) -> Done {
+    logging::start(&config.log).map_err(Failure::usage)?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let store = Store::open(&config.store.url, &config.data_dir, clock.clone()).await?;
+    let service = Service::start(&config, store, clock, None).await?;
+    println!("ready");
+    let signal = stop_signal().await?;
+    tracing::info!(signal, "stopping");
+    service.stop().await;
+    Ok(())
+}
+
+/// Waits for the signal to stop; says which it was.
+pub async fn stop_signal() -> Result<&'static str, Failure> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let listen = |kind| signal(kind).map_err(|error| Failure::failed(format!("signals cannot be received: {error}")));
+    let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+    Ok(tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    })
+}
+
+impl Service {
+    /// Starts everything; when it returns, every listener is up.
+    pub async fn start(config: &Config, store: Store, clock: Arc<dyn Clock>, demo: Option<Demo>) -> Result<Service, Failure> {
+        let lock = store.become_server(&config.data_dir).await?;
+        let mut registry = Registry::default();
+        let verp_key = return_path_key(&store).await?;
+        let delivery = start_delivery(config, &store, clock, verp_key, &mut registry)?;
+        let handoff: Arc<dyn Handoff> = Arc::new(delivery.fast_path());
+        let (admission, committer) = Admission::start(store.clone(), config.policy()?, Some(handoff));
+        let (doors, background) = (CancellationToken::new(), CancellationToken::new());
+        let mut door_tasks = Vec::new();
+
+        let api = api_router(config, &store, &admission, &mut registry)?;
+        let console = console_router(config, &store, demo)?;
+        let submission = crate::doors::submission(config, &store, &admission, &doors, &mut registry).await?;
+        let inbound = crate::doors::inbound(config, &store, Arc::new(verp(config, verp_key)), &doors, &mut registry).await?;
+        let ops = Ops::new(registry, store.clone());
+
+        let api = serve_http("api.listen", config.api.listen, api, &doors, &mut door_tasks).await?;
+        let console = serve_http("console.listen", config.console.listen, console, &doors, &mut door_tasks).await?;
+        let mut background_tasks = Vec::new();
+        let metrics = serve_http("metrics.listen", config.metrics.listen, ops.router(), &background, &mut background_tasks).await?;
+        background_tasks.push(tokio::spawn(indicia_accounts::run(store.clone(), background.clone())));
+        let addresses = Addresses { api, console, submission: submission.addresses.clone(), metrics };
+        door_tasks.push(submission.task);
+        door_tasks.push(inbound.task);
+        ops.set_ready(true);
+        tracing::info!(?addresses, inbound = ?inbound.addresses, "every listener is up");
+        Ok(Service {
+            addresses,
+            store,
+            ops,
+            doors,
+            background,
+            door_tasks,
+            background_tasks,
+            admission,
+            committer,
+            delivery,
+            _lock: lock,
+        })
+    }
+
+    /// Stops without losing anything that was accepted.
+    pub async fn stop(self) {
+        self.ops.set_ready(false);
+        self.doors.cancel();
+        join(self.door_tasks).await;
+        drop(self.admission);
+        join(vec![self.committer]).await;
+        self.delivery.stop().await;
+        self.background.cancel();
+        join(self.background_tasks).await;
+        self.store.close().await;
+        tracing::info!("stopped");
+    }
+}
+
+async fn join(tasks: Vec<JoinHandle<()>>) {
+    for task in tasks {
+        if let Err(error) = task.await {
+            tracing::error!(%error, "a task had failed");
+        }
+    }
+}
+
+/// The key that signs return paths: one for the whole installation, made at the first start.
+async fn return_path_key(store: &Store) -> Result<[u8; 32], Failure> {
+    let text = store.setting_or_insert("return_path_key", secrets::key_text).await?;
+    secrets::key_of(&text).ok_or_else(|| Failure::failed("the setting return_path_key in the database is damaged"))
+}
+
+fn verp(config: &Config, key: [u8; 32]) -> Verp {
+    let domain = config.delivery.return_path_domain.as_deref().unwrap_or(&config.delivery.hostname);
+    Verp::new(&key, domain)
+}
+
+fn start_delivery(
+    config: &Config,
+    store: &Store,
+    clock: Arc<dyn Clock>,
+    key: [u8; 32],
+    registry: &mut Registry,
+) -> Result<Delivery, Failure> {
+    let resolver = HickoryResolver::new(&config.dns.servers).map_err(|error| Failure::usage(format!("dns.servers: {error}")))?;
+    let metrics = Metrics::register(registry.sub_registry_with_prefix("indicia"));
+    let engine = config.delivery.engine_config(key)?;
+    Delivery::start(engine, Arc::new(store.clone()), clock, Arc::new(resolver), metrics).map_err(Failure::failed)
+}
+
+/// The records that customers are asked to publish; the API and the console show the same.
+fn dns_records(config: &Config) -> DnsRecords {
+    let mut records = DnsRecords::for_host(&config.delivery.hostname);
+    if let Some(include) = &config.dns.spf_include {
+        records.spf_include.clone_from(include);
+    }
+    if let Some(host) = &config.dns.mx_host {
+        records.mx_host.clone_from(host);
+    }
+    records
+}
+
+fn api_router(config: &Config, store: &Store, admission: &Admission, registry: &mut Registry) -> Result<Router, Failure> {
+    let limit = |calls: u32| ("SingleSendMail".to_owned(), calls);
+    let mut throttle = ThrottleLimits { default_calls_per_second: config.api.calls_per_second, ..ThrottleLimits::default() };
+    throttle.calls_per_second.extend([limit(config.api.sends_per_second)]);
+    if config.api.calls_per_second == 0 {
+        throttle.calls_per_second.retain(|action, _| action == "SingleSendMail");
+    }
+    let settings = ApiSettings {
+        throttle,
+        records: dns_records(config),
+        limits: DirectoryLimits {
+            domains_max: config.limits.domains,
+            senders_max: config.limits.sender_addresses,
+            sender_deletions_per_month_max: config.limits.sender_deletions_per_month,
+        },
+        prices: config.price_list()?,
+        policy: config.policy()?,
+        currency: config.billing.currency.clone(),
+        ..ApiSettings::for_host(&config.delivery.hostname)
+    };
+    let dns = UncachedDns::new(&config.dns.servers).map_err(|error| Failure::usage(format!("dns.servers: {error}")))?;
+    let metrics = ApiMetrics::default();
+    metrics.register(registry);
+    Ok(api::router(ApiState::new(store.clone(), admission.clone(), Arc::new(dns), settings, metrics)))
+}
+
+fn console_router(config: &Config, store: &Store, demo: Option<Demo>) -> Result<Router, Failure> {
+    let records = dns_records(config);
+    let console = ConsoleConfig {
+        public_url: config.console.public_url.clone(),
+        currency: config.billing.currency.clone(),
+        dns: DnsAdvice {
+            spf_record: format!("v=spf1 include:{} -all", records.spf_include),
+            dmarc_record: records.dmarc,
+            mx_host: records.mx_host,
+            ownership_label: records.ownership_label,
+        },
+        ..ConsoleConfig::default()
+    };
+    let state = ConsoleState::new(console, store.clone(), config.price_list()?, config.policy()?, demo);
+    Ok(indicia_console::router(state))
+}
+
+/// Binds now, so that a port that is taken is an error of the start, and serves until `stop`.
+async fn serve_http(
+    key: &str,
+    address: SocketAddr,
+    router: Router,
+    stop: &CancellationToken,
+    tasks: &mut Vec<JoinHandle<()>>,
+) -> Result<SocketAddr, Failure> {
+    let refused = |error: std::io::Error| Failure::failed(format!("{key}: cannot listen on {address}: {error}"));
+    let listener = TcpListener::bind(address).await.map_err(refused)?;
+    let bound = listener.local_addr().map_err(refused)?;
+    let stop = stop.clone();
+    tasks.push(tokio::spawn(async move {
+        let service = router.into_make_service_with_connect_info::<SocketAddr>();
+        let served = axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await;
+        if let Err(error) = served {
+            tracing::error!(%error, %bound, "an HTTP listener ended");
+        }
+    }));
+    Ok(bound)
+}
