@@ -25,7 +25,9 @@ impl Housekeeping {
         let now = store.now();
         Ok(Housekeeping {
             nonces: store.forget_nonces_before(now.plus_micros(-NONCE_AGE_MAX_MICROS)).await?,
-            invalid_addresses: store.forget_invalid_before(now.plus_micros(-INVALID_ADDRESS_AGE_MAX_MICROS)).await?,
+            invalid_addresses: store
+                .forget_invalid_before(now.plus_micros(-INVALID_ADDRESS_AGE_MAX_MICROS))
+                .await?,
         })
     }
 }
@@ -35,7 +37,11 @@ pub async fn run(store: Store, stop: CancellationToken) {
     loop {
         match Housekeeping::round(&store).await {
             Ok(done) if done != Housekeeping::default() => {
-                tracing::info!(nonces = done.nonces, invalid_addresses = done.invalid_addresses, "forgot what had no more use");
+                tracing::info!(
+                    nonces = done.nonces,
+                    invalid_addresses = done.invalid_addresses,
+                    "forgot what had no more use"
+                );
             }
             Ok(_) => {}
             Err(error) => tracing::warn!(%error, "housekeeping failed; it is tried again in a minute"),

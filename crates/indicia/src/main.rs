@@ -21,7 +21,9 @@ fn main() -> ExitCode {
     let arguments = cli::Arguments::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return cli::Failure::failed(format!("the runtime could not be started: {error}")).report(),
+        Err(error) => {
+            return cli::Failure::failed(format!("the runtime could not be started: {error}")).report();
+        }
     };
     match runtime.block_on(cli::run(arguments)) {
         Ok(()) => ExitCode::SUCCESS,

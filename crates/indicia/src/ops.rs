@@ -33,7 +33,11 @@ struct Inner {
 impl Ops {
     pub fn new(mut registry: Registry, store: Store) -> Ops {
         let (waiting, due) = (Gauge::default(), Gauge::default());
-        registry.register("indicia_queue_recipients", "Recipients whose mail waits for delivery", waiting.clone());
+        registry.register(
+            "indicia_queue_recipients",
+            "Recipients whose mail waits for delivery",
+            waiting.clone(),
+        );
         registry.register("indicia_queue_due_recipients", "Of them, due now or in delivery", due.clone());
         Ops { inner: Arc::new(Inner { registry, store, ready: AtomicBool::new(false), waiting, due }) }
     }
@@ -76,6 +80,7 @@ async fn ready(State(ops): State<Ops>) -> Response {
     }
     match ops.inner.store.ping().await {
         Ok(()) => "ready\n".into_response(),
-        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("the database does not answer: {error}\n")).into_response(),
+        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("the database does not answer: {error}\n"))
+            .into_response(),
     }
 }

@@ -6,6 +6,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use indicia_console::{ConsoleConfig, ConsoleState, Demo, DnsAdvice};
@@ -32,13 +33,14 @@ use crate::config::Config;
 use crate::ops::Ops;
 use crate::{logging, secrets};
 
+/// A sixth of the time after which a silent node is taken for dead.
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(5);
+
 /// Where a running node listens.
 #[derive(Clone, Debug)]
 pub struct Addresses {
     pub api: SocketAddr,
-    pub console: SocketAddr,
     pub submission: Vec<SocketAddr>,
-    pub metrics: SocketAddr,
 }
 
 /// A running node.
@@ -52,7 +54,9 @@ pub struct Service {
     background_tasks: Vec<JoinHandle<()>>,
     admission: Admission,
     committer: JoinHandle<()>,
-    delivery: Delivery,
+    delivery: Arc<Delivery>,
+    pulse_stop: CancellationToken,
+    pulse: JoinHandle<()>,
     _lock: ServerLock,
 }
 
@@ -72,7 +76,8 @@ pub async fn run(config: Config) -> Done {
 /// Waits for the signal to stop; says which it was.
 pub async fn stop_signal() -> Result<&'static str, Failure> {
     use tokio::signal::unix::{SignalKind, signal};
-    let listen = |kind| signal(kind).map_err(|error| Failure::failed(format!("signals cannot be received: {error}")));
+    let listen =
+        |kind| signal(kind).map_err(|error| Failure::failed(format!("signals cannot be received: {error}")));
     let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
     Ok(tokio::select! {
         _ = terminate.recv() => "SIGTERM",
@@ -82,11 +87,16 @@ pub async fn stop_signal() -> Result<&'static str, Failure> {
 
 impl Service {
     /// Starts everything; when it returns, every listener is up.
-    pub async fn start(config: &Config, store: Store, clock: Arc<dyn Clock>, demo: Option<Demo>) -> Result<Service, Failure> {
+    pub async fn start(
+        config: &Config,
+        store: Store,
+        clock: Arc<dyn Clock>,
+        demo: Option<Demo>,
+    ) -> Result<Service, Failure> {
         let lock = store.become_server(&config.data_dir).await?;
         let mut registry = Registry::default();
         let verp_key = return_path_key(&store).await?;
-        let delivery = start_delivery(config, &store, clock, verp_key, &mut registry)?;
+        let delivery = Arc::new(start_delivery(config, &store, clock, verp_key, &mut registry)?);
         let handoff: Arc<dyn Handoff> = Arc::new(delivery.fast_path());
         let (admission, committer) = Admission::start(store.clone(), config.policy()?, Some(handoff));
         let (doors, background) = (CancellationToken::new(), CancellationToken::new());
@@ -95,15 +105,20 @@ impl Service {
         let api = api_router(config, &store, &admission, &mut registry)?;
         let console = console_router(config, &store, demo)?;
         let submission = crate::doors::submission(config, &store, &admission, &doors, &mut registry).await?;
-        let inbound = crate::doors::inbound(config, &store, Arc::new(verp(config, verp_key)), &doors, &mut registry).await?;
+        let inbound =
+            crate::doors::inbound(config, &store, Arc::new(verp(config, verp_key)), &doors, &mut registry)
+                .await?;
         let ops = Ops::new(registry, store.clone());
 
         let api = serve_http("api.listen", config.api.listen, api, &doors, &mut door_tasks).await?;
-        let console = serve_http("console.listen", config.console.listen, console, &doors, &mut door_tasks).await?;
+        serve_http("console.listen", config.console.listen, console, &doors, &mut door_tasks).await?;
         let mut background_tasks = Vec::new();
-        let metrics = serve_http("metrics.listen", config.metrics.listen, ops.router(), &background, &mut background_tasks).await?;
+        serve_http("metrics.listen", config.metrics.listen, ops.router(), &background, &mut background_tasks)
+            .await?;
         background_tasks.push(tokio::spawn(indicia_accounts::run(store.clone(), background.clone())));
-        let addresses = Addresses { api, console, submission: submission.addresses.clone(), metrics };
+        let pulse_stop = CancellationToken::new();
+        let pulse = tokio::spawn(pulse(store.clone(), delivery.clone(), pulse_stop.clone()));
+        let addresses = Addresses { api, submission: submission.addresses.clone() };
         door_tasks.push(submission.task);
         door_tasks.push(inbound.task);
         ops.set_ready(true);
@@ -119,6 +134,8 @@ impl Service {
             admission,
             committer,
             delivery,
+            pulse_stop,
+            pulse,
             _lock: lock,
         })
     }
@@ -130,12 +147,51 @@ impl Service {
         join(self.door_tasks).await;
         drop(self.admission);
         join(vec![self.committer]).await;
-        self.delivery.stop().await;
+        self.pulse_stop.cancel();
+        join(vec![self.pulse]).await;
+        // The doors and the committer, which held the other ends, are gone.
+        match Arc::try_unwrap(self.delivery) {
+            Ok(delivery) => delivery.stop().await,
+            Err(_) => tracing::error!(
+                "delivery is still in use and could not be stopped; its leases lapse by themselves"
+            ),
+        }
         self.background.cancel();
         join(self.background_tasks).await;
         self.store.close().await;
         tracing::info!("stopped");
     }
+}
+
+/// Says that this node lives, and takes over from nodes that do not. A node that was taken for dead (it slept) lets
+/// go of all that it had leased and goes on under a new identity.
+async fn pulse(store: Store, delivery: Arc<Delivery>, stop: CancellationToken) {
+    loop {
+        if let Err(error) = beat(&store, &delivery).await {
+            tracing::warn!(%error, "the heartbeat failed; it is tried again in a moment");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(HEARTBEAT_INTERVAL) => {}
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+async fn beat(store: &Store, delivery: &Delivery) -> indicia_store::Result<()> {
+    if !store.heartbeat().await? {
+        let mails = delivery.forget_leases();
+        tracing::error!(
+            mails,
+            "this node was taken for dead and its mail by others; it goes on as a new node"
+        );
+        store.rejoin().await?;
+    }
+    let taken = store.reclaim_dead_leases().await?;
+    if taken > 0 {
+        tracing::warn!(mails = taken, "took over the mail of a dead node");
+        delivery.wake();
+    }
+    Ok(())
 }
 
 async fn join(tasks: Vec<JoinHandle<()>>) {
@@ -149,7 +205,8 @@ async fn join(tasks: Vec<JoinHandle<()>>) {
 /// The key that signs return paths: one for the whole installation, made at the first start.
 async fn return_path_key(store: &Store) -> Result<[u8; 32], Failure> {
     let text = store.setting_or_insert("return_path_key", secrets::key_text).await?;
-    secrets::key_of(&text).ok_or_else(|| Failure::failed("the setting return_path_key in the database is damaged"))
+    secrets::key_of(&text)
+        .ok_or_else(|| Failure::failed("the setting return_path_key in the database is damaged"))
 }
 
 fn verp(config: &Config, key: [u8; 32]) -> Verp {
@@ -164,10 +221,12 @@ fn start_delivery(
     key: [u8; 32],
     registry: &mut Registry,
 ) -> Result<Delivery, Failure> {
-    let resolver = HickoryResolver::new(&config.dns.servers).map_err(|error| Failure::usage(format!("dns.servers: {error}")))?;
+    let resolver = HickoryResolver::new(&config.dns.servers)
+        .map_err(|error| Failure::usage(format!("dns.servers: {error}")))?;
     let metrics = Metrics::register(registry.sub_registry_with_prefix("indicia"));
     let engine = config.delivery.engine_config(key)?;
-    Delivery::start(engine, Arc::new(store.clone()), clock, Arc::new(resolver), metrics).map_err(Failure::failed)
+    Delivery::start(engine, Arc::new(store.clone()), clock, Arc::new(resolver), metrics)
+        .map_err(Failure::failed)
 }
 
 /// The records that customers are asked to publish; the API and the console show the same.
@@ -182,9 +241,15 @@ fn dns_records(config: &Config) -> DnsRecords {
     records
 }
 
-fn api_router(config: &Config, store: &Store, admission: &Admission, registry: &mut Registry) -> Result<Router, Failure> {
+fn api_router(
+    config: &Config,
+    store: &Store,
+    admission: &Admission,
+    registry: &mut Registry,
+) -> Result<Router, Failure> {
     let limit = |calls: u32| ("SingleSendMail".to_owned(), calls);
-    let mut throttle = ThrottleLimits { default_calls_per_second: config.api.calls_per_second, ..ThrottleLimits::default() };
+    let mut throttle =
+        ThrottleLimits { default_calls_per_second: config.api.calls_per_second, ..ThrottleLimits::default() };
     throttle.calls_per_second.extend([limit(config.api.sends_per_second)]);
     if config.api.calls_per_second == 0 {
         throttle.calls_per_second.retain(|action, _| action == "SingleSendMail");
@@ -200,9 +265,11 @@ fn api_router(config: &Config, store: &Store, admission: &Admission, registry: &
         prices: config.price_list()?,
         policy: config.policy()?,
         currency: config.billing.currency.clone(),
+        request_clock: Some(Arc::new(SystemClock)),
         ..ApiSettings::for_host(&config.delivery.hostname)
     };
-    let dns = UncachedDns::new(&config.dns.servers).map_err(|error| Failure::usage(format!("dns.servers: {error}")))?;
+    let dns = UncachedDns::new(&config.dns.servers)
+        .map_err(|error| Failure::usage(format!("dns.servers: {error}")))?;
     let metrics = ApiMetrics::default();
     metrics.register(registry);
     Ok(api::router(ApiState::new(store.clone(), admission.clone(), Arc::new(dns), settings, metrics)))
@@ -233,7 +300,8 @@ async fn serve_http(
     stop: &CancellationToken,
     tasks: &mut Vec<JoinHandle<()>>,
 ) -> Result<SocketAddr, Failure> {
-    let refused = |error: std::io::Error| Failure::failed(format!("{key}: cannot listen on {address}: {error}"));
+    let refused =
+        |error: std::io::Error| Failure::failed(format!("{key}: cannot listen on {address}: {error}"));
     let listener = TcpListener::bind(address).await.map_err(refused)?;
     let bound = listener.local_addr().map_err(refused)?;
     let stop = stop.clone();

@@ -79,6 +79,17 @@ impl Bulk {
     }
 }
 
+/// Chunks of a fixed size, the last filled up by repeating its last element: one prepared statement serves all.
+pub(crate) fn filled<T: Clone>(all: &[T], size: usize) -> impl Iterator<Item = Vec<T>> + '_ {
+    all.chunks(size).map(move |chunk| {
+        let mut chunk = chunk.to_vec();
+        if let Some(last) = chunk.last().cloned() {
+            chunk.resize(size, last);
+        }
+        chunk
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -37,12 +37,12 @@ pub mod session;
 mod setting;
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use indicia_domain::time::{Clock, UnixMicros};
 use sqlx::{Any, AnyPool, Transaction};
-use tokio::sync::OnceCell;
+use tokio::sync::Mutex;
 
 pub use engine::Engine;
 pub use error::{Result, StoreError};
@@ -59,7 +59,9 @@ pub struct Store {
 struct Inner {
     connections: Connections,
     clock: Arc<dyn Clock>,
-    node: OnceCell<Node>,
+    /// This process's identity; a new one after it was taken for dead.
+    node: RwLock<Option<Arc<Node>>>,
+    joining: Mutex<()>,
     /// See [`Store::invalid_library_version`].
     invalid_version: AtomicU64,
 }
@@ -73,7 +75,8 @@ impl Store {
             inner: Arc::new(Inner {
                 connections,
                 clock,
-                node: OnceCell::new(),
+                node: RwLock::default(),
+                joining: Mutex::default(),
                 invalid_version: AtomicU64::new(0),
             }),
         })
@@ -96,8 +99,25 @@ impl Store {
         Ok(self.node().await?.ids.next(self.now()))
     }
 
-    async fn node(&self) -> Result<&Node> {
-        self.inner.node.get_or_try_init(|| Node::join(self)).await
+    async fn node(&self) -> Result<Arc<Node>> {
+        if let Some(node) = self.joined() {
+            return Ok(node);
+        }
+        let _joining = self.inner.joining.lock().await;
+        if let Some(node) = self.joined() {
+            return Ok(node);
+        }
+        let node = Arc::new(Node::join(self).await?);
+        self.set_node(Some(node.clone()));
+        Ok(node)
+    }
+
+    fn joined(&self) -> Option<Arc<Node>> {
+        self.inner.node.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_node(&self, node: Option<Arc<Node>>) {
+        *self.inner.node.write().unwrap_or_else(PoisonError::into_inner) = node;
     }
 
     fn read(&self) -> &AnyPool {
@@ -116,7 +136,7 @@ impl Store {
 
     /// Gives the node's number back and closes every connection.
     pub async fn close(&self) {
-        if let Some(node) = self.inner.node.get()
+        if let Some(node) = self.joined()
             && let Err(error) = self.leave(node.id).await
         {
             tracing::warn!(%error, "the node's number could not be given back; it lapses by itself");

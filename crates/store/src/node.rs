@@ -132,6 +132,13 @@ impl Store {
         Ok(done.rows_affected() == 1)
     }
 
+    /// Takes a new identity after [`Store::heartbeat`] said that the old one is gone. What was leased under the old
+    /// one must have been let go of.
+    pub async fn rejoin(&self) -> Result<()> {
+        self.set_node(None);
+        self.node().await.map(|_| ())
+    }
+
     /// Takes the leases of dead nodes back into the queue; returns how many mails.
     pub async fn reclaim_dead_leases(&self) -> Result<u64> {
         let limit = self.now().0 - DEAD_AFTER_MICROS;

@@ -3,7 +3,7 @@
 //! A row with `lease_node = 0` is free from its `due_at` on. Claiming sets the node; the lease lasts while the
 //! node lives (see [`crate::node`]). Delivery ends it by committing an outcome or by giving the row back.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 use indicia_domain::ledger::charge::Purse;
@@ -16,7 +16,7 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use crate::admission::still_charged;
-use crate::bulk::Bulk;
+use crate::bulk::{Bulk, filled};
 use crate::{Result, Store, StoreError};
 
 /// A message with the recipients that one claim (or one acceptance) hands to this node.
@@ -358,36 +358,38 @@ async fn lease(connection: &mut AnyConnection, keys: &[MailKey], node: i64) -> R
     Ok(())
 }
 
-/// Which of `keys` are no longer leased to this node. Leases are taken from a node only together with its row,
-/// so one look says that none is lost; only a node that slept looks at each.
+/// Which of `keys` are no longer leased to this node: another took them while it slept.
 pub(crate) async fn lost_leases(
     connection: &mut AnyConnection,
     keys: &[MailKey],
     node: i64,
 ) -> Result<Vec<MailKey>> {
-    let alive = sqlx::query("SELECT 1 FROM node WHERE node_id = $1")
-        .bind(node)
-        .fetch_optional(&mut *connection)
-        .await?;
-    let mut lost = Vec::new();
-    if alive.is_some() {
-        return Ok(lost);
-    }
-    for key in keys {
-        let held = sqlx::query(
-            "SELECT 1 FROM queue WHERE account_id = $1 AND message_id = $2 AND number = $3 AND lease_node = $4",
-        )
-        .bind(key.account_id)
-        .bind(key.message_id)
-        .bind(key.number)
-        .bind(node)
-        .fetch_optional(&mut *connection)
-        .await?;
-        if held.is_none() {
-            lost.push(*key);
+    const SIZE: usize = 32;
+    let mut held = HashSet::with_capacity(keys.len());
+    let rows: Vec<_> = (0..SIZE)
+        .map(|row| {
+            let first = row * 3 + 2;
+            format!("(account_id = ${first} AND message_id = ${} AND number = ${})", first + 1, first + 2)
+        })
+        .collect();
+    let sql = format!(
+        "SELECT account_id, message_id, number FROM queue WHERE lease_node + 0 = $1 AND ({})",
+        rows.join(" OR ")
+    );
+    for chunk in filled(keys, SIZE) {
+        let query = sqlx::query(AssertSqlSafe(sql.clone())).bind(node);
+        let query = chunk
+            .iter()
+            .fold(query, |query, key| query.bind(key.account_id).bind(key.message_id).bind(key.number));
+        for row in query.fetch_all(&mut *connection).await? {
+            held.insert(MailKey {
+                account_id: row.try_get(0)?,
+                message_id: row.try_get(1)?,
+                number: row.try_get(2)?,
+            });
         }
     }
-    Ok(lost)
+    Ok(keys.iter().copied().filter(|key| !held.contains(key)).collect())
 }
 
 /// Drops the content of messages that no recipient waits for any more.

@@ -158,6 +158,9 @@ async fn a_node_that_slept_decides_nothing_but_delivery(bench: Bench) {
     other.heartbeat().await.unwrap();
     other.reclaim_dead_leases().await.unwrap();
     other.claim(100, 1 << 20).await.unwrap();
+    assert!(!bench.store.heartbeat().await.unwrap());
+    bench.store.rejoin().await.unwrap();
+    assert!(bench.store.heartbeat().await.unwrap(), "under a new identity");
     let failed = Verdict::permanent(ErrorClassification::SmtpZPermErr);
     let late = [outcome(&mail, 0, failed, None), outcome(&mail, 1, Verdict::DELIVERED, None)];
     bench.store.commit_outcomes(&late).await.unwrap();

@@ -80,7 +80,13 @@ pub struct Created {
 }
 
 /// Makes an account; shared with the demo.
-pub async fn make(opened: &Opened, name: &str, email: &str, phone: Option<&str>, zone: &str) -> Result<Created, Failure> {
+pub async fn make(
+    opened: &Opened,
+    name: &str,
+    email: &str,
+    phone: Option<&str>,
+    zone: &str,
+) -> Result<Created, Failure> {
     if name.trim().is_empty() || name.chars().count() > 100 {
         return Err(Failure::usage("--name must have 1 to 100 characters"));
     }
@@ -96,7 +102,8 @@ pub async fn make(opened: &Opened, name: &str, email: &str, phone: Option<&str>,
         access_key_id: secrets::access_key_id(),
         access_key_secret: secrets::access_key_secret(),
     };
-    let account_id = opened.store.create_account(&new, &opened.config.policy()?).await.map_err(created_wrongly)?;
+    let account_id =
+        opened.store.create_account(&new, &opened.config.policy()?).await.map_err(created_wrongly)?;
     let NewAccount { access_key_id, access_key_secret, .. } = new;
     Ok(Created { account_id, access_key_id, access_key_secret, console_password })
 }
@@ -113,7 +120,14 @@ pub fn created_wrongly(error: CreateError) -> Failure {
     Failure::failed(error)
 }
 
-async fn create(opened: &Opened, name: &str, email: &str, phone: Option<&str>, zone: &str, as_json: bool) -> Done {
+async fn create(
+    opened: &Opened,
+    name: &str,
+    email: &str,
+    phone: Option<&str>,
+    zone: &str,
+    as_json: bool,
+) -> Done {
     let made = make(opened, name, email, phone, zone).await?;
     if as_json {
         print_json(&json!({

@@ -54,7 +54,9 @@ pub async fn make_verified(opened: &Opened, account_id: i64, name: &str) -> Resu
         let token = secrets::random_text(20);
         let limit = opened.config.limits.domains;
         store.create_domain(account_id, &name, &token, &key, limit).await.map_err(|error| match error {
-            RegisterError::Limit(limit) => Failure::failed(format!("the account has {limit} domains, and that is the most")),
+            RegisterError::Limit(limit) => {
+                Failure::failed(format!("the account has {limit} domains, and that is the most"))
+            }
             other => Failure::failed(other),
         })?;
     }
@@ -63,7 +65,9 @@ pub async fn make_verified(opened: &Opened, account_id: i64, name: &str) -> Resu
         other => Failure::failed(other),
     })?;
     let domain = store.domain_by_name(account_id, &name).await?;
-    domain.map(|domain| domain.domain_id).ok_or_else(|| Failure::failed(format!("{name} was deleted meanwhile")))
+    domain
+        .map(|domain| domain.domain_id)
+        .ok_or_else(|| Failure::failed(format!("{name} was deleted meanwhile")))
 }
 
 async fn verify(opened: &Opened, account_id: i64, domain: &str) -> Done {

@@ -30,7 +30,8 @@ pub enum LedgerCommand {
 }
 
 fn instant(text: &str) -> Result<UnixMicros, String> {
-    UnixMicros::parse(text).ok_or_else(|| format!("'{text}' is not an instant; write it as 2026-11-22T04:00:00Z"))
+    UnixMicros::parse(text)
+        .ok_or_else(|| format!("'{text}' is not an instant; write it as 2026-11-22T04:00:00Z"))
 }
 
 pub async fn run(command: LedgerCommand) -> Done {
@@ -61,7 +62,10 @@ async fn verify(opened: &Opened) -> Done {
         println!("account {}: {}", violation.account_id, violation.what);
     }
     let count = found.violations.len();
-    Err(Failure::failed(format!("the ledger is not sound: {count} violations; {} are shown above", count.min(SHOWN_MAX))))
+    Err(Failure::failed(format!(
+        "the ledger is not sound: {count} violations; {} are shown above",
+        count.min(SHOWN_MAX)
+    )))
 }
 
 async fn balance(opened: &Opened, account_id: i64, as_of: Option<UnixMicros>, as_json: bool) -> Done {

@@ -45,11 +45,23 @@ fn events(timeline: &Timeline) -> Vec<(UnixMicros, String)> {
     let message = &timeline.message;
     let mut events = vec![(
         message.accepted_at,
-        format!("accepted over {} from {}, {} bytes, {} recipients", message.via, message.mail_from, message.size_bytes, message.recipient_count),
+        format!(
+            "accepted over {} from {}, {} bytes, {} recipients",
+            message.via, message.mail_from, message.size_bytes, message.recipient_count
+        ),
     )];
     for line in &timeline.ledger {
         let (side, _) = line.own_side();
-        events.push((line.at, format!("{}: {} mails, {side} was {}, is {}", line.kind.as_str(), line.amount, line.before, line.after)));
+        events.push((
+            line.at,
+            format!(
+                "{}: {} mails, {side} was {}, is {}",
+                line.kind.as_str(),
+                line.amount,
+                line.before,
+                line.after
+            ),
+        ));
     }
     for attempt in &timeline.attempts {
         let to = timeline.recipients.iter().find(|recipient| recipient.number == attempt.number);
@@ -60,7 +72,12 @@ fn events(timeline: &Timeline) -> Vec<(UnixMicros, String)> {
             attempt.finished_at,
             format!(
                 "{to}: {} ({}) at {} [{}], {tls}, in phase {}: {}{next}",
-                attempt.disposition, attempt.classification, attempt.remote_host, attempt.remote_address, attempt.phase, attempt.reply
+                attempt.disposition,
+                attempt.classification,
+                attempt.remote_host,
+                attempt.remote_address,
+                attempt.phase,
+                attempt.reply
             ),
         ));
     }
@@ -85,7 +102,12 @@ fn print_text(timeline: &Timeline) {
             (false, Some(due)) => format!(", next try {due}: {}", recipient.waiting_reason),
             _ => String::new(),
         };
-        println!("{}: {} after {} attempts{waits}", recipient.address, recipient.state.name(), recipient.attempts);
+        println!(
+            "{}: {} after {} attempts{waits}",
+            recipient.address,
+            recipient.state.name(),
+            recipient.attempts
+        );
     }
 }
 

@@ -176,7 +176,9 @@ impl Opened {
 pub fn account_id(text: &str) -> Result<i64, String> {
     match text.parse::<i64>() {
         Ok(id) if id > 0 => Ok(id),
-        _ => Err(format!("'{text}' is not an account id: it is the number that `indicia account create` printed")),
+        _ => Err(format!(
+            "'{text}' is not an account id: it is the number that `indicia account create` printed"
+        )),
     }
 }
 
@@ -186,6 +188,7 @@ pub fn print_json(value: &serde_json::Value) {
 
 /// Who does it, for the record of things done by hand.
 pub fn by_command_line() -> String {
-    let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "somebody".to_owned());
+    let user =
+        std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "somebody".to_owned());
     format!("{user}, on the command line")
 }

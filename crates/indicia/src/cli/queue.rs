@@ -90,7 +90,9 @@ async fn show(opened: &Opened, message_id: i64) -> Done {
     let account_id = owner(opened, message_id).await?;
     let entries = opened.store.queue_entries(Some(account_id), Some(message_id), 100_000).await?;
     if entries.is_empty() {
-        println!("nothing of message {message_id} waits; `indicia message show {message_id}` tells what became of it");
+        println!(
+            "nothing of message {message_id} waits; `indicia message show {message_id}` tells what became of it"
+        );
     }
     for entry in entries {
         println!("{}", line_of(&entry));
@@ -102,7 +104,9 @@ async fn retry(opened: &Opened, message_id: i64) -> Done {
     let account_id = owner(opened, message_id).await?;
     let made_due = opened.store.retry_now(account_id, message_id, &by_command_line()).await?;
     if made_due == 0 {
-        return Err(Failure::failed(format!("nothing of message {message_id} waits that is not in delivery already")));
+        return Err(Failure::failed(format!(
+            "nothing of message {message_id} waits that is not in delivery already"
+        )));
     }
     println!("{made_due} mails of message {message_id} are due now");
     Ok(())
@@ -123,7 +127,8 @@ async fn cancel(opened: &Opened, message_id: i64) -> Done {
 }
 
 fn line_of(entry: &QueueEntry) -> String {
-    let when = if entry.in_delivery { "in delivery now".to_owned() } else { format!("next try {}", entry.due_at) };
+    let when =
+        if entry.in_delivery { "in delivery now".to_owned() } else { format!("next try {}", entry.due_at) };
     let why = if entry.reason.is_empty() { String::new() } else { format!("  {}", entry.reason) };
     format!(
         "{}/{}  {}  accepted {}  {} attempts  {when}{why}",

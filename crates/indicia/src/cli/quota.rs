@@ -24,7 +24,9 @@ pub enum QuotaCommand {
 pub async fn run(command: QuotaCommand) -> Done {
     let QuotaCommand::Set { account_id, mails_per_day, reason, file } = command;
     if !(0..=MAILS_PER_DAY_MAX).contains(&mails_per_day) {
-        return Err(Failure::usage(format!("MAILS_PER_DAY is from 0 to {MAILS_PER_DAY_MAX}, not {mails_per_day}")));
+        return Err(Failure::usage(format!(
+            "MAILS_PER_DAY is from 0 to {MAILS_PER_DAY_MAX}, not {mails_per_day}"
+        )));
     }
     if reason.trim().is_empty() {
         return Err(Failure::usage("--reason must say why; the account's owner will read it"));
@@ -37,7 +39,10 @@ pub async fn run(command: QuotaCommand) -> Done {
 async fn set(opened: &Opened, account_id: i64, daily: i64, reason: &str) -> Done {
     match opened.store.set_daily_quota(account_id, daily, None, reason).await? {
         Some(event) => {
-            println!("the daily quota of account {account_id} is now {}, was {}", event.new_daily, event.old_daily);
+            println!(
+                "the daily quota of account {account_id} is now {}, was {}",
+                event.new_daily, event.old_daily
+            );
             Ok(())
         }
         None => Err(Failure::failed(format!("there is no account {account_id}"))),

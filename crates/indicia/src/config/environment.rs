@@ -18,8 +18,10 @@ pub(super) fn overlay(
         table = laid_over(table, &path, &text)
             .map_err(|message| ConfigError::Environment { name: name.clone(), message })?;
     }
-    Config::deserialize(toml::Value::Table(table))
-        .map_err(|error| ConfigError::Malformed { path: "(with the environment)".to_owned(), message: error.to_string() })
+    Config::deserialize(toml::Value::Table(table)).map_err(|error| ConfigError::Malformed {
+        path: "(with the environment)".to_owned(),
+        message: error.to_string(),
+    })
 }
 
 /// A text such as `["127.0.0.1:1"]`, `true` or `5` is taken as TOML where the key wants that, else as it stands.
@@ -70,14 +72,21 @@ mod tests {
             ("PATH", "untouched"),
         ])
         .unwrap();
-        assert_eq!((config.data_dir.to_str(), config.api.listen.port(), config.delivery.port), (Some("elsewhere"), 9000, 2600));
+        assert_eq!(
+            (config.data_dir.to_str(), config.api.listen.port(), config.delivery.port),
+            (Some("elsewhere"), 9000, 2600)
+        );
         assert_eq!((config.dns.servers.len(), config.delivery.hostname.as_str()), (1, "42"));
         assert!(config.billing.overdue_spares_prepaid);
     }
 
     #[test]
     fn a_wrong_variable_is_named() {
-        for (name, text) in [("INDICIA_API__LISSTEN", "127.0.0.1:1"), ("INDICIA_API__LISTEN", "nowhere"), ("INDICIA_NONSENSE", "1")] {
+        for (name, text) in [
+            ("INDICIA_API__LISSTEN", "127.0.0.1:1"),
+            ("INDICIA_API__LISTEN", "nowhere"),
+            ("INDICIA_NONSENSE", "1"),
+        ] {
             let error = with(&[(name, text)]).unwrap_err();
             assert!(error.contains(name), "{error}");
         }

@@ -103,7 +103,10 @@ impl Config {
         time::zone(&self.billing.time_zone).map_err(|error| wrong("billing.time_zone", error))?;
         let currency = &self.billing.currency;
         if currency.len() != 3 || !currency.bytes().all(|byte| byte.is_ascii_uppercase()) {
-            return Err(wrong("billing.currency", format!("'{currency}' is not a currency code such as USD")));
+            return Err(wrong(
+                "billing.currency",
+                format!("'{currency}' is not a currency code such as USD"),
+            ));
         }
         let url = &self.console.public_url;
         if !url.starts_with("http://") && !url.starts_with("https://") {
@@ -124,7 +127,8 @@ impl Config {
         let money = |key, text: &str| text.parse::<MoneyMicros>().map_err(|error| wrong(key, error));
         let mut offers = Vec::new();
         for package in &self.billing.package {
-            offers.push(Offer { mails: package.mails, price: money("billing.package.price", &package.price)? });
+            offers
+                .push(Offer { mails: package.mails, price: money("billing.package.price", &package.price)? });
         }
         let per_thousand = money("billing.pay_as_you_go_per_1000", &self.billing.pay_as_you_go_per_1000)?;
         if per_thousand.0 % 1_000 != 0 {
@@ -141,7 +145,10 @@ impl Config {
             return Err(wrong("free_credit", "numbers of mails cannot be negative"));
         }
         if quota.initial_daily_mails < 0 || !(0..=10).contains(&quota.initial_level) {
-            return Err(wrong("quota", "initial_daily_mails cannot be negative, and initial_level is from 0 to 10"));
+            return Err(wrong(
+                "quota",
+                "initial_daily_mails cannot be negative, and initial_level is from 0 to 10",
+            ));
         }
         Ok(Policy {
             free_total_mails: free.total_mails,

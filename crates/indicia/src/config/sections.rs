@@ -117,7 +117,9 @@ pub struct TrustedSection {
 impl TrustedSection {
     pub fn account(&self) -> Result<i64, ConfigError> {
         let parsed = self.account_id.parse();
-        parsed.map_err(|_| wrong("submission.trusted.account_id", format!("'{}' is not an account id", self.account_id)))
+        parsed.map_err(|_| {
+            wrong("submission.trusted.account_id", format!("'{}' is not an account id", self.account_id))
+        })
     }
 }
 
@@ -217,7 +219,9 @@ pub struct RouteSection {
 impl DeliverySection {
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         self.schedule()?;
-        let name_like = |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte));
+        let name_like = |name: &str| {
+            !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte))
+        };
         if !name_like(&self.hostname) {
             return Err(wrong("delivery.hostname", format!("'{}' is not a host name", self.hostname)));
         }

@@ -35,12 +35,14 @@ pub struct Credentials {
 pub async fn prepare(opened: &Opened, folder: &Path) -> Result<Credentials, Failure> {
     let file = folder.join("demo.json");
     if let Ok(text) = fs::read_to_string(&file) {
-        return serde_json::from_str(&text)
-            .map_err(|error| Failure::failed(format!("{} is damaged: {error}; start with an empty folder", file.display())));
+        return serde_json::from_str(&text).map_err(|error| {
+            Failure::failed(format!("{} is damaged: {error}; start with an empty folder", file.display()))
+        });
     }
     let credentials = set_up(opened).await?;
     let text = serde_json::to_string_pretty(&credentials).map_err(Failure::failed)?;
-    fs::write(&file, text).map_err(|error| Failure::failed(format!("{} cannot be written: {error}", file.display())))?;
+    fs::write(&file, text)
+        .map_err(|error| Failure::failed(format!("{} cannot be written: {error}", file.display())))?;
     Ok(credentials)
 }
 
@@ -54,7 +56,14 @@ async fn set_up(opened: &Opened) -> Result<Credentials, Failure> {
     store.create_operator(OPERATOR_EMAIL, &hash).await.map_err(Failure::failed)?;
     let domain_id = make_verified(opened, account_id, DOMAIN).await?;
     let sender_id = store
-        .create_sender(account_id, domain_id, SENDER, SendType::Trigger, "", opened.config.limits.sender_addresses)
+        .create_sender(
+            account_id,
+            domain_id,
+            SENDER,
+            SendType::Trigger,
+            "",
+            opened.config.limits.sender_addresses,
+        )
         .await
         .map_err(Failure::failed)?;
     let smtp_password = secrets::smtp_password();

@@ -26,8 +26,13 @@ impl DemoClock for MovableClock {
     async fn advance(&self, by_us: i64) -> Result<UnixMicros, DemoError> {
         let ahead = self.clock.ahead_micros().saturating_add(by_us);
         // Kept first: a demo that is started again must not go back in time.
-        self.store.set_setting(SETTING, &ahead.to_string()).await.map_err(|error| DemoError(error.to_string()))?;
+        self.store
+            .set_setting(SETTING, &ahead.to_string())
+            .await
+            .map_err(|error| DemoError(error.to_string()))?;
         self.clock.set_ahead_micros(ahead);
+        // To others the last heartbeat now lies far back.
+        self.store.heartbeat().await.map_err(|error| DemoError(error.to_string()))?;
         Ok(self.clock.now())
     }
 }

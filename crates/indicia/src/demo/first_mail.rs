@@ -29,17 +29,22 @@ pub async fn send(service: &Service, credentials: &Credentials) -> Result<FirstM
     if let Some(mail) = newest(service, credentials).await? {
         return Ok(mail);
     }
-    let address = service.addresses.submission.first().ok_or_else(|| Failure::failed("no submission listener"))?;
+    let address =
+        service.addresses.submission.first().ok_or_else(|| Failure::failed("no submission listener"))?;
     let stream = TcpStream::connect(address).await.map_err(Failure::failed)?;
     match timeout(PATIENCE, submit(stream, credentials)).await {
-        Ok(done) => done.map_err(|error| Failure::failed(format!("the demo's first mail was not accepted: {error}")))?,
+        Ok(done) => {
+            done.map_err(|error| Failure::failed(format!("the demo's first mail was not accepted: {error}")))?
+        }
         Err(_) => return Err(Failure::failed("the demo's own submission listener did not answer in time")),
     }
     let until = Instant::now() + PATIENCE;
     loop {
         match newest(service, credentials).await? {
             Some(mail) if mail.state != State::Waiting || Instant::now() >= until => return Ok(mail),
-            _ if Instant::now() >= until => return Err(Failure::failed("the demo's first mail is not in the log")),
+            _ if Instant::now() >= until => {
+                return Err(Failure::failed("the demo's first mail is not in the log"));
+            }
             _ => sleep(Duration::from_millis(20)).await,
         }
     }
@@ -47,7 +52,11 @@ pub async fn send(service: &Service, credentials: &Credentials) -> Result<FirstM
 
 async fn newest(service: &Service, credentials: &Credentials) -> Result<Option<FirstMail>, Failure> {
     let rows = service.store.mail_log(&LogQuery::all(credentials.account_id, 1)).await?;
-    Ok(rows.into_iter().next().map(|row| FirstMail { message_id: row.message_id, state: row.state, reply: row.reply }))
+    Ok(rows.into_iter().next().map(|row| FirstMail {
+        message_id: row.message_id,
+        state: row.state,
+        reply: row.reply,
+    }))
 }
 
 async fn submit(mut stream: TcpStream, credentials: &Credentials) -> Result<(), String> {
@@ -56,8 +65,12 @@ async fn submit(mut stream: TcpStream, credentials: &Credentials) -> Result<(), 
     loop {
         while let Some(event) = client.next_event() {
             match event {
-                Event::Ready => client.auth_plain(SENDER, &credentials.smtp_password).map_err(|error| error.to_string())?,
-                Event::Authenticated { .. } => client.send(first_mail()).map_err(|error| error.to_string())?,
+                Event::Ready => client
+                    .auth_plain(SENDER, &credentials.smtp_password)
+                    .map_err(|error| error.to_string())?,
+                Event::Authenticated { .. } => {
+                    client.send(first_mail()).map_err(|error| error.to_string())?
+                }
                 Event::Finished(result) => {
                     return match result.recipients.into_iter().next().map(|recipient| recipient.outcome) {
                         Some(Outcome::Accepted { .. }) => Ok(()),

@@ -45,7 +45,13 @@ impl Inbox {
     }
 
     /// Keeps a mail; returns only when it is in its files.
-    pub fn receive(&self, at: UnixMicros, mail_from: &str, recipients: Vec<String>, content: &[u8]) -> io::Result<()> {
+    pub fn receive(
+        &self,
+        at: UnixMicros,
+        mail_from: &str,
+        recipients: Vec<String>,
+        content: &[u8],
+    ) -> io::Result<()> {
         let subject = MessageParser::default().parse_headers(content);
         let subject = subject.as_ref().and_then(|message| message.subject()).unwrap_or_default().to_owned();
         let mut entries = self.entries.lock().unwrap_or_else(|broken| broken.into_inner());
@@ -112,7 +118,8 @@ impl DemoInbox for Inbox {
 
     async fn read(&self, id: i64) -> Result<Option<InboxMail>, DemoError> {
         let Some(entry) = self.entries().into_iter().find(|entry| entry.id == id) else { return Ok(None) };
-        let raw = fs::read(self.path(id, "eml")).map_err(|error| DemoError(format!("mail {id} cannot be read: {error}")))?;
+        let raw = fs::read(self.path(id, "eml"))
+            .map_err(|error| DemoError(format!("mail {id} cannot be read: {error}")))?;
         Ok(Some(InboxMail { entry, raw }))
     }
 }
@@ -127,11 +134,21 @@ mod tests {
         let inbox = Inbox::open(folder.path().join("inbox")).unwrap();
         for number in 1..=3 {
             let content = format!("Subject: =?utf-8?q?Number_{number}?=\r\n\r\nHi.\r\n");
-            inbox.receive(UnixMicros(number), "from@example.org", vec!["to@example.net".into()], content.as_bytes()).unwrap();
+            inbox
+                .receive(
+                    UnixMicros(number),
+                    "from@example.org",
+                    vec!["to@example.net".into()],
+                    content.as_bytes(),
+                )
+                .unwrap();
         }
         let again = Inbox::open(folder.path().join("inbox")).unwrap();
         let listed = again.list(Some(3), 10).await.unwrap();
-        assert_eq!(listed.iter().map(|entry| entry.subject.as_str()).collect::<Vec<_>>(), ["Number 2", "Number 1"]);
+        assert_eq!(
+            listed.iter().map(|entry| entry.subject.as_str()).collect::<Vec<_>>(),
+            ["Number 2", "Number 1"]
+        );
         assert!(again.read(3).await.unwrap().unwrap().raw.starts_with(b"Subject:"));
         assert!(again.read(4).await.unwrap().is_none());
     }

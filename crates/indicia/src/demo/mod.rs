@@ -42,7 +42,8 @@ pub async fn run(data: Option<PathBuf>) -> Done {
     let config = routed_to(config, provider);
     let opened = Opened { config: config.clone(), store: store.clone() };
     let credentials = account::prepare(&opened, folder.path()).await?;
-    let parts = Demo { inbox, clock: Arc::new(clock::MovableClock { clock: clock.clone(), store: store.clone() }) };
+    let parts =
+        Demo { inbox, clock: Arc::new(clock::MovableClock { clock: clock.clone(), store: store.clone() }) };
     let service = Service::start(&config, store.clone(), clock, Some(parts)).await?;
     let first = first_mail::send(&service, &credentials).await?;
     print!("{}", snippets::welcome(&config, &service.addresses, &credentials, &first));
@@ -63,10 +64,13 @@ impl Folder {
     fn open(data: Option<PathBuf>) -> Result<Folder, Failure> {
         let folder = match data {
             Some(path) => Folder::Kept(path),
-            None => Folder::Passing(std::env::temp_dir().join(format!("indicia-demo-{}", crate::secrets::random_text(10)))),
+            None => Folder::Passing(
+                std::env::temp_dir().join(format!("indicia-demo-{}", crate::secrets::random_text(10))),
+            ),
         };
-        std::fs::create_dir_all(folder.path())
-            .map_err(|error| Failure::failed(format!("the folder {} cannot be made: {error}", folder.path().display())))?;
+        std::fs::create_dir_all(folder.path()).map_err(|error| {
+            Failure::failed(format!("the folder {} cannot be made: {error}", folder.path().display()))
+        })?;
         Ok(folder)
     }
 
@@ -98,7 +102,8 @@ fn configure(folder: &Path) -> Result<Config, Failure> {
     config.api.listen = free(config.api.listen)?;
     config.console.listen = free(config.console.listen)?;
     config.metrics.listen = free(config.metrics.listen)?;
-    let doors = [&mut config.submission.listen, &mut config.submission.tls_listen, &mut config.inbound.listen];
+    let doors =
+        [&mut config.submission.listen, &mut config.submission.tls_listen, &mut config.inbound.listen];
     for address in doors.into_iter().flatten() {
         *address = free(*address)?;
     }

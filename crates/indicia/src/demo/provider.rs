@@ -39,7 +39,9 @@ struct Provider {
 
 /// Starts the provider; returns where it listens. It ends with the process.
 pub async fn start(inbox: Arc<Inbox>, clock: Arc<ShiftedClock>) -> Result<SocketAddr, Failure> {
-    let failed = |error: std::io::Error| Failure::failed(format!("the built-in mailbox provider cannot listen: {error}"));
+    let failed = |error: std::io::Error| {
+        Failure::failed(format!("the built-in mailbox provider cannot listen: {error}"))
+    };
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     let config = Arc::new(Config::new("mx.mailbox.demo.example".to_owned()));
@@ -121,7 +123,8 @@ impl Provider {
     }
 
     fn receive(&self, session: &mut Session, message: &Message) {
-        let recipients: Vec<String> = message.recipients.iter().map(|recipient| address_of(&recipient.to)).collect();
+        let recipients: Vec<String> =
+            message.recipients.iter().map(|recipient| address_of(&recipient.to)).collect();
         if recipients.iter().any(|address| address.to_lowercase().starts_with("spam")) {
             session.reject(Reply::enhanced(554, (5, 7, 1), "Message refused: it looks like spam"));
             return;
@@ -135,7 +138,11 @@ impl Provider {
         content.extend_from_slice(&message.data);
         match self.inbox.receive(self.clock.now(), &from, recipients, &content) {
             Ok(()) => session.accept_message(Reply::enhanced(250, (2, 0, 0), "Delivered to the mailbox")),
-            Err(error) => session.reject(Reply::enhanced(451, (4, 3, 0), format!("The mailbox cannot be written: {error}"))),
+            Err(error) => session.reject(Reply::enhanced(
+                451,
+                (4, 3, 0),
+                format!("The mailbox cannot be written: {error}"),
+            )),
         }
     }
 }

@@ -8,7 +8,12 @@ use crate::config::Config;
 use crate::serve::Addresses;
 
 /// The whole welcome.
-pub fn welcome(config: &Config, addresses: &Addresses, credentials: &Credentials, first: &FirstMail) -> String {
+pub fn welcome(
+    config: &Config,
+    addresses: &Addresses,
+    credentials: &Credentials,
+    first: &FirstMail,
+) -> String {
     let submission = addresses.submission.first().map(ToString::to_string).unwrap_or_default();
     let first_line = match first.state {
         State::Delivered => format!("delivered: {}", first.reply),

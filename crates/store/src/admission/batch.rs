@@ -15,7 +15,7 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use super::{Acceptance, Admitted, Handoff, Nonce, Submission, SubmitError, queued_mail};
-use crate::bulk::Bulk;
+use crate::bulk::{Bulk, filled};
 use crate::invalid::{self, Listed};
 use crate::ledger::append;
 use crate::{Result, Store, StoreError};
@@ -230,17 +230,6 @@ fn line_of(submission: &Submission, charge: &Charge, sequence: i64, at: UnixMicr
 /// `$from..` placeholders for `count` values.
 fn places(from: usize, count: usize) -> String {
     (from..from + count).map(|place| format!("${place}")).collect::<Vec<_>>().join(", ")
-}
-
-/// Chunks of a fixed size, the last filled up by repeating its last element: one prepared statement serves all.
-fn filled<T: Clone>(all: &[T], size: usize) -> impl Iterator<Item = Vec<T>> + '_ {
-    all.chunks(size).map(move |chunk| {
-        let mut chunk = chunk.to_vec();
-        if let Some(last) = chunk.last().cloned() {
-            chunk.resize(size, last);
-        }
-        chunk
-    })
 }
 
 fn id_chunk(count: usize) -> usize {

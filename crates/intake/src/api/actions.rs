@@ -1,0 +1,318 @@
+//! Which action is whose.
+//!
+//! One table: the version and name on the wire, the handler behind it. Names that the official SDKs have but this server does not serve
+//! yet are known too, so that their callers are told that, and not that they mistyped.
+
+use serde_json::Value;
+
+use super::call::Call;
+use super::protocol::ApiError;
+use super::protocol::parameters::shown;
+use super::{billing, directmail};
+
+/// The two APIs, by their version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    DirectMail,
+    Billing,
+}
+
+impl Version {
+    pub fn of(text: &str) -> Option<Version> {
+        [Version::DirectMail, Version::Billing].into_iter().find(|version| version.as_str() == text)
+    }
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Version::DirectMail => "2015-11-23",
+            Version::Billing => "2017-12-14",
+        }
+    }
+}
+
+macro_rules! actions {
+    ($($version:ident { $($name:ident => $handler:path,)* })*) => {
+        /// The actions that are served.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Action {
+            $($($name,)*)*
+        }
+
+        const SERVED: &[(Version, &str, Action)] = &[
+            $($((Version::$version, stringify!($name), Action::$name),)*)*
+        ];
+
+        /// Carries an action out.
+        pub async fn run(action: Action, call: &Call<'_>) -> Result<Value, ApiError> {
+            match action {
+                $($(Action::$name => $handler(call).await,)*)*
+            }
+        }
+    };
+}
+
+actions! {
+    DirectMail {
+        SingleSendMail => directmail::single_send_mail::single_send_mail,
+        CreateDomain => directmail::domain::create,
+        CheckDomain => directmail::domain::check,
+        DescDomain => directmail::domain::describe,
+        QueryDomainByParam => directmail::domain::query,
+        DeleteDomain => directmail::domain::delete,
+        ChangeDomainDkimRecord => directmail::domain::change_dkim_record,
+        ModifyPWByDomain => directmail::domain::modify_password,
+        CreateMailAddress => directmail::mail_address::create,
+        ModifyMailAddress => directmail::mail_address::modify,
+        QueryMailAddressByParam => directmail::mail_address::query,
+        DeleteMailAddress => directmail::mail_address::delete,
+        DescAccountSummary => directmail::account_summary::describe,
+        QueryInvalidAddress => directmail::invalid_address::query,
+        DeleteInvalidAddress => directmail::invalid_address::delete,
+        SenderStatisticsDetailByParam => directmail::statistics::detail,
+    }
+    Billing {
+        DescribeResourcePackageProduct => billing::catalogue::describe,
+        GetResourcePackagePrice => billing::catalogue::price,
+        CreateResourcePackage => billing::purchase::create,
+        QueryResourcePackageInstances => billing::instances::query,
+        QueryDPUtilizationDetail => billing::utilization::query,
+        QueryAccountBalance => billing::balance::query,
+    }
+}
+
+/// Finds an action by its name, or says what is wrong with the name.
+pub fn find(version: Version, name: &str) -> Result<Action, ApiError> {
+    if name.is_empty() {
+        return Err(ApiError::missing_parameter("Action"));
+    }
+    if let Some((_, _, action)) = SERVED.iter().find(|(of, served, _)| *of == version && *served == name) {
+        return Ok(*action);
+    }
+    if not_served(version).contains(&name) {
+        return Err(ApiError::bad_request(
+            "UnsupportedOperation",
+            format!("The action {name} of {} is not supported by this server.", version.as_str()),
+            "See the server's changelog for the actions that it serves.",
+        ));
+    }
+    Err(ApiError::not_found(
+        "InvalidAction.NotFound",
+        format!("Specified api is not found: '{}' is not an action of {}.", shown(name), version.as_str()),
+        "Check the action's name and the version.",
+    ))
+}
+
+/// Whether any version has an action of this name.
+pub fn is_known(name: &str) -> bool {
+    SERVED.iter().any(|(_, served, _)| *served == name)
+        || not_served(Version::DirectMail).contains(&name)
+        || not_served(Version::Billing).contains(&name)
+}
+
+fn not_served(version: Version) -> &'static [&'static str] {
+    match version {
+        Version::DirectMail => DIRECT_MAIL_NOT_SERVED,
+        Version::Billing => BILLING_NOT_SERVED,
+    }
+}
+
+/// Actions of alibabacloud_dm20151123 1.11.1 beyond those served.
+const DIRECT_MAIL_NOT_SERVED: &[&str] = &[
+    "AddIpfilter",
+    "ApproveReplyMailAddress",
+    "BatchSendMail",
+    "CheckDisposable",
+    "CheckReplyToMailAddress",
+    "ConfigSetCancelRelationFromAddress",
+    "ConfigSetCreate",
+    "ConfigSetDelete",
+    "ConfigSetDetail",
+    "ConfigSetList",
+    "ConfigSetRelationFromAddress",
+    "ConfigSetUpdate",
+    "CreateReceiver",
+    "CreateTag",
+    "CreateTemplate",
+    "CreateUserSuppression",
+    "DedicatedIpAutoRenewal",
+    "DedicatedIpChangeWarmupType",
+    "DedicatedIpList",
+    "DedicatedIpNonePoolList",
+    "DedicatedIpPoolCreate",
+    "DedicatedIpPoolDelete",
+    "DedicatedIpPoolList",
+    "DedicatedIpPoolUpdate",
+    "DeleteIpfilterByEdmId",
+    "DeleteReceiver",
+    "DeleteReceiverDetail",
+    "DeleteTag",
+    "DeleteTemplate",
+    "DeleteValidateFile",
+    "DescTemplate",
+    "GetDedicatedIpWarmUpDetail",
+    "GetDedicatedIpWarmUpInfo",
+    "GetIpProtection",
+    "GetIpfilterList",
+    "GetSendifyAutoLoginURL",
+    "GetSendifyInfo",
+    "GetSuppressionListLevel",
+    "GetTrackList",
+    "GetTrackListByMailFromAndTagName",
+    "GetUser",
+    "GetValidateFile",
+    "GetValidateFileStatus",
+    "GetValidationQuota",
+    "ListBlockSending",
+    "ListUserSuppression",
+    "ListValidateFile",
+    "ModifyTag",
+    "ModifyTemplate",
+    "OpenSendifyTrialService",
+    "QueryReceiverByParam",
+    "QueryReceiverDetail",
+    "QueryTagByParam",
+    "QueryTaskByParam",
+    "QueryTemplateByParam",
+    "RemoveUserSuppression",
+    "SaveReceiverDetail",
+    "SendTestByTemplate",
+    "SendValidateFile",
+    "SenderStatisticsByTagNameAndBatchID",
+    "SetSuppressionListLevel",
+    "UnblockSending",
+    "UpdateIpProtection",
+    "UpdateUser",
+    "ValidateEmail",
+];
+
+/// Actions of alibabacloud_bssopenapi20171214 5.1.2 beyond those served.
+const BILLING_NOT_SERVED: &[&str] = &[
+    "AddAccountRelation",
+    "AllocateCostUnitResource",
+    "ApplyInvoice",
+    "CancelOrder",
+    "ChangeResellerConsumeAmount",
+    "ConfirmRelation",
+    "ConvertChargeType",
+    "CreateAgAccount",
+    "CreateCostUnit",
+    "CreateInstance",
+    "CreateResellerUserQuota",
+    "CreateSavingsPlansInstance",
+    "DeleteCostUnit",
+    "DescribeCostBudgetsSummary",
+    "DescribeInstanceAmortizedCostByAmortizationPeriod",
+    "DescribeInstanceAmortizedCostByAmortizationPeriodDate",
+    "DescribeInstanceAmortizedCostByConsumePeriod",
+    "DescribeInstanceBill",
+    "DescribeInstanceDeductAmortizedCostByAmortizationPeriod",
+    "DescribePricingModule",
+    "DescribeProductAmortizedCostByAmortizationPeriod",
+    "DescribeProductAmortizedCostByConsumePeriod",
+    "DescribeResourceCoverageDetail",
+    "DescribeResourceCoverageTotal",
+    "DescribeResourceUsageDetail",
+    "DescribeResourceUsageTotal",
+    "DescribeSavingsPlansCoverageDetail",
+    "DescribeSavingsPlansCoverageTotal",
+    "DescribeSavingsPlansUsageDetail",
+    "DescribeSavingsPlansUsageTotal",
+    "DescribeSplitItemBill",
+    "GetAccountRelation",
+    "GetCustomerAccountInfo",
+    "GetCustomerList",
+    "GetOrderDetail",
+    "GetPayAsYouGoPrice",
+    "GetSubscriptionPrice",
+    "InquiryPriceRefundInstance",
+    "ModifyAccountRelation",
+    "ModifyCostUnit",
+    "ModifyInstance",
+    "PayOrder",
+    "QueryAccountBill",
+    "QueryAccountTransactionDetails",
+    "QueryAccountTransactions",
+    "QueryAvailableInstances",
+    "QueryBill",
+    "QueryBillOverview",
+    "QueryBillToOSSSubscription",
+    "QueryCashCoupons",
+    "QueryCommodityList",
+    "QueryCostUnit",
+    "QueryCostUnitResource",
+    "QueryCustomerAddressList",
+    "QueryEvaluateList",
+    "QueryFinancialAccountInfo",
+    "QueryInstanceBill",
+    "QueryInstanceByTag",
+    "QueryInstanceGaapCost",
+    "QueryInvoicingCustomerList",
+    "QueryOrders",
+    "QueryPermissionList",
+    "QueryPrepaidCards",
+    "QueryPriceEntityList",
+    "QueryProductList",
+    "QueryRIUtilizationDetail",
+    "QueryRedeem",
+    "QueryRelationList",
+    "QueryResellerAvailableQuota",
+    "QueryResellerUserAlarmThreshold",
+    "QuerySavingsPlansDeductLog",
+    "QuerySavingsPlansDiscount",
+    "QuerySavingsPlansInstance",
+    "QuerySettleBill",
+    "QuerySkuPriceList",
+    "QuerySplitItemBill",
+    "QueryUserOmsData",
+    "RefundInstance",
+    "ReleaseInstance",
+    "RelieveAccountRelation",
+    "RenewChangeInstance",
+    "RenewInstance",
+    "RenewResourcePackage",
+    "SetAllExpirationDay",
+    "SetRenewal",
+    "SetResellerUserAlarmThreshold",
+    "SetResellerUserQuota",
+    "SetResellerUserStatus",
+    "SetSavingPlanUserDeductRule",
+    "SubscribeBillToOSS",
+    "TagResources",
+    "UnsubscribeBillToOSS",
+    "UntagResources",
+    "UpgradeResourcePackage",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_of_the_sdks_is_known_once() {
+        let served =
+            |version| SERVED.iter().filter(move |(of, _, _)| *of == version).map(|(_, name, _)| *name);
+        for (version, count) in [(Version::DirectMail, 81), (Version::Billing, 100)] {
+            let mut names: Vec<&str> = served(version).chain(not_served(version).iter().copied()).collect();
+            names.sort_unstable();
+            names.dedup();
+            assert_eq!(names.len(), count);
+        }
+    }
+
+    #[test]
+    fn names_are_found_or_named() {
+        assert_eq!(find(Version::DirectMail, "SingleSendMail").unwrap(), Action::SingleSendMail);
+        for (version, name, status, code) in [
+            (Version::DirectMail, "BatchSendMail", 400, "UnsupportedOperation"),
+            (Version::Billing, "QueryProductList", 400, "UnsupportedOperation"),
+            (Version::Billing, "SingleSendMail", 404, "InvalidAction.NotFound"),
+            (Version::DirectMail, "Frobnicate", 404, "InvalidAction.NotFound"),
+            (Version::DirectMail, "singlesendmail", 404, "InvalidAction.NotFound"),
+        ] {
+            let refused = find(version, name).unwrap_err();
+            assert_eq!((refused.status.as_u16(), refused.code.as_ref()), (status, code), "{name}");
+            assert!(refused.message.contains(name), "{}", refused.message);
+        }
+        assert_eq!(find(Version::DirectMail, "").unwrap_err().code, "MissingParameter");
+    }
+}

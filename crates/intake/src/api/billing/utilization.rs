@@ -1,0 +1,141 @@
+//! QueryDPUtilizationDetail: each deduction from a package.
+//!
+//! Times are civil times in the account's billing zone, in the form of the request's. Beside the SDK's fields each line says
+//! what the package held before and after (R16), which the SDK has no names for.
+
+use std::collections::HashMap;
+
+use indicia_domain::ledger::{Kind, LedgerAccount, Transfer};
+use indicia_domain::time::{DAY_MICROS, UnixMicros};
+use indicia_store::ledger::{DeductionQuery, DeductionToken};
+use indicia_store::package::PackageFilter;
+use jiff::tz::TimeZone;
+use serde_json::{Value, json};
+
+use super::{COMMODITY_CODE, PRODUCT_CODE, UNIT};
+use crate::api::call::{Call, instant_of};
+use crate::api::protocol::ApiError;
+use crate::api::protocol::parameters::shown;
+
+const TIME_FORMAT: &str = "%Y-%m-%d %H:%M:%S";
+const TIME_EXAMPLE: &str = "2019-05-23 12:00:00";
+const LIMIT_DEFAULT: i64 = 20;
+const LIMIT_MAX: i64 = 300;
+/// How far back a query may reach: a year, and a day for the difference of zones.
+const REACH_MICROS: i64 = 367 * DAY_MICROS;
+
+pub async fn query(call: &Call<'_>) -> Result<Value, ApiError> {
+    let parameters = call.parameters;
+    let zone = call.zone().await?;
+    let (from, before) = (time(call, &zone, "StartTime")?, time(call, &zone, "EndTime")?);
+    parameters.required_boolean("IncludeShare")?;
+    if from > before {
+        return Err(ApiError::invalid_parameter("EndTime", "it is before StartTime"));
+    }
+    if from < call.now.plus_micros(-REACH_MICROS) {
+        return Err(ApiError::invalid_parameter("StartTime", "it is more than a year ago"));
+    }
+    let limit = parameters.integer_in("Limit", 1..=LIMIT_MAX, LIMIT_DEFAULT)?;
+    let query = DeductionQuery {
+        account_id: call.account_id,
+        instance_id: parameters.text("InstanceId").map(str::to_owned),
+        from,
+        before,
+        after: parameters.text("LastToken").map(read_token).transpose()?,
+        limit: limit + 1,
+        newest_first: false,
+    };
+    let mut lines = match (is_ours(call), parameters.text("DeductedInstanceId")) {
+        (false, _) => Vec::new(),
+        (true, None) => call.api.store.deductions(&query).await?,
+        (true, Some(message_id)) => of_message(call, &query, message_id).await?,
+    };
+    let more = lines.len() as i64 > limit;
+    lines.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    let next = lines.last().filter(|_| more).map(|line| format!("{}-{}", line.at.0, line.sequence));
+    let granted = granted(call).await?;
+    let details: Vec<Value> = lines.iter().map(|line| detail(call, &zone, line, &granted)).collect();
+    Ok(json!({"Data": {"NextToken": next, "DetailList": {"DetailList": details}}}))
+}
+
+fn time(call: &Call<'_>, zone: &TimeZone, name: &str) -> Result<UnixMicros, ApiError> {
+    call.parameters.required(name)?;
+    let civil = call.parameters.civil(name, TIME_FORMAT, TIME_EXAMPLE)?;
+    civil
+        .and_then(|civil| instant_of(zone, civil))
+        .ok_or_else(|| ApiError::invalid_parameter(name, "it is out of range"))
+}
+
+/// CommodityCode wins over ProdCode (dossier 2.2); another product's packages have no lines here.
+fn is_ours(call: &Call<'_>) -> bool {
+    let product = match (call.parameters.text("CommodityCode"), call.parameters.text("ProdCode")) {
+        (Some(commodity), _) => [COMMODITY_CODE, PRODUCT_CODE].contains(&commodity),
+        (None, Some(product)) => product == PRODUCT_CODE,
+        (None, None) => true,
+    };
+    product && call.parameters.text("InstanceSpec").is_none_or(|specification| specification == UNIT)
+}
+
+/// The lines of one mail: what is deducted from a package is a mail, so its EnvId is the deducted instance.
+async fn of_message(
+    call: &Call<'_>,
+    query: &DeductionQuery,
+    message_id: &str,
+) -> Result<Vec<Transfer>, ApiError> {
+    let Ok(message_id) = message_id.parse() else { return Ok(Vec::new()) };
+    let mut lines = call.api.store.transaction_lines(call.account_id, message_id).await?;
+    let after = query.after.map_or((i64::MIN, i64::MIN), |token| (token.at, token.sequence));
+    lines.retain(|line| {
+        let wanted = instance_of(line)
+            .is_some_and(|instance| query.instance_id.as_deref().is_none_or(|wanted| wanted == instance));
+        wanted
+            && line.kind == Kind::Send
+            && query.from <= line.at
+            && line.at < query.before
+            && (line.at.0, line.sequence) > after
+    });
+    Ok(lines)
+}
+
+fn instance_of(line: &Transfer) -> Option<&str> {
+    match &line.from {
+        LedgerAccount::Package(instance) => Some(instance),
+        _ => None,
+    }
+}
+
+fn read_token(text: &str) -> Result<DeductionToken, ApiError> {
+    let parsed = text.split_once('-').and_then(|(at, sequence)| {
+        Some(DeductionToken { at: at.parse().ok()?, sequence: sequence.parse().ok()? })
+    });
+    parsed.ok_or_else(|| {
+        ApiError::invalid_parameter("LastToken", format!("'{}' is not a NextToken", shown(text)))
+    })
+}
+
+async fn granted(call: &Call<'_>) -> Result<HashMap<String, i64>, ApiError> {
+    let packages = call.api.store.packages(call.account_id, &PackageFilter::default()).await?;
+    Ok(packages.into_iter().map(|row| (row.package.instance_id, row.package.granted)).collect())
+}
+
+fn detail(call: &Call<'_>, zone: &TimeZone, line: &Transfer, granted: &HashMap<String, i64>) -> Value {
+    let instance = instance_of(line).unwrap_or_default();
+    json!({
+        "InstanceId": instance,
+        "DeductDate": line.at.civil(zone).strftime(TIME_FORMAT).to_string(),
+        "DeductQuantity": line.amount,
+        "DeductMeasure": line.amount,
+        "DeductFactorTotal": granted.get(instance),
+        "DeductHours": null,
+        "DeductedInstanceId": line.transaction_id.to_string(),
+        "DeductedCommodityCode": PRODUCT_CODE,
+        "DeductedProductDetail": "DirectMail",
+        "InstanceSpec": UNIT,
+        "Region": call.api.settings.region,
+        "ResCode": UNIT,
+        "Uid": call.account_id,
+        "ShareUid": call.account_id,
+        "RemainingBefore": line.before,
+        "RemainingAfter": line.after,
+    })
+}

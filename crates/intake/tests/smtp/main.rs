@@ -1,0 +1,10 @@
+//! Dialogues with the SMTP listeners over real loopback sockets, on a fresh SQLite store.
+
+mod acceptance;
+mod content;
+mod inbound;
+mod login;
+mod originator;
+mod recipients;
+mod support;
+mod wire;
