@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use indicia_delivery::verp::Verp;
 use indicia_intake::inbound::{self, InboundConfig, ReturnPaths};
-use indicia_intake::submission::{self, SubmissionConfig, TrustedRelay};
+use indicia_intake::submission::{self, PlainTextAuth, SubmissionConfig, TrustedRelay};
 use indicia_intake::submission::{ConnectionLimits, Running};
 use indicia_intake::tls::{self, Identity};
 use indicia_store::Store;
@@ -40,6 +40,11 @@ pub async fn submission(
         size_bytes_max: section.message_bytes_max as u64,
         recipients_max: section.recipients_max,
         trusted,
+        plain_text_auth: if section.auth_without_tls {
+            PlainTextAuth::Always
+        } else {
+            PlainTextAuth::Loopback
+        },
         connections: ConnectionLimits {
             connections_max: section.connections_max,
             connections_per_peer_max: section.connections_per_peer_max,

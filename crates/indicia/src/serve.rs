@@ -36,6 +36,9 @@ use crate::{logging, secrets};
 /// A sixth of the time after which a silent node is taken for dead.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(5);
 
+/// How long a stop waits for requests that the doors have begun to take.
+const DOORS_GRACE: Duration = Duration::from_secs(20);
+
 /// Where a running node listens.
 #[derive(Clone, Debug)]
 pub struct Addresses {
@@ -144,7 +147,7 @@ impl Service {
     pub async fn stop(self) {
         self.ops.set_ready(false);
         self.doors.cancel();
-        join(self.door_tasks).await;
+        join_within(DOORS_GRACE, self.door_tasks).await;
         drop(self.admission);
         join(vec![self.committer]).await;
         self.pulse_stop.cancel();
@@ -192,6 +195,16 @@ async fn beat(store: &Store, delivery: &Delivery) -> indicia_store::Result<()> {
         delivery.wake();
     }
     Ok(())
+}
+
+/// A client that never ends its request must not keep the node from stopping: what it sent was not answered, so
+/// nothing is lost.
+async fn join_within(grace: Duration, tasks: Vec<JoinHandle<()>>) {
+    let aborts: Vec<_> = tasks.iter().map(JoinHandle::abort_handle).collect();
+    if tokio::time::timeout(grace, join(tasks)).await.is_err() {
+        tracing::warn!(?grace, "connections were still open after the grace time and are cut");
+        aborts.iter().for_each(tokio::task::AbortHandle::abort);
+    }
 }
 
 async fn join(tasks: Vec<JoinHandle<()>>) {

@@ -87,6 +87,8 @@ impl Store {
         if matches!(recorded, Recorded::Changed(_) | Recorded::Noted) {
             note(&mut transaction, bounce, &addressed, event_id, now).await?;
             transaction.commit().await?;
+        }
+        if recorded == Recorded::Changed(State::InvalidAddress) {
             self.invalid_library_changed();
         }
         Ok(recorded)

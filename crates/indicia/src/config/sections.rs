@@ -73,6 +73,8 @@ pub struct SubmissionSection {
     pub connections_max: usize,
     /// Connections of one peer address.
     pub connections_per_peer_max: usize,
+    /// Passwords may come without TLS from anywhere; otherwise only from this machine itself.
+    pub auth_without_tls: bool,
     pub trusted: Vec<TrustedSection>,
 }
 
@@ -87,6 +89,7 @@ impl Default for SubmissionSection {
             recipients_max: 100,
             connections_max: 1_000,
             connections_per_peer_max: 200,
+            auth_without_tls: false,
             trusted: Vec::new(),
         }
     }

@@ -116,12 +116,7 @@ pub async fn start(
         starttls: config.tls.is_some(),
         ..Config::new(config.hostname)
     });
-    let shared = Shared {
-        service: Arc::new(Desk { store, return_paths, protocol, messages }),
-        tls: config.tls.map(Into::into),
-        limits: config.connections,
-        metrics: connections,
-        shutdown,
-    };
+    let desk = Desk { store, return_paths, protocol, messages };
+    let shared = Shared::new(desk, config.tls, config.connections, connections, shutdown);
     listener::start(shared, &config.listen, &[]).await
 }

@@ -3,13 +3,15 @@
 use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use indicia_smtp::Reply;
-use indicia_smtp::server::{Event, Session};
+use indicia_smtp::server::{Config, Event, Session};
 use tokio::time::timeout;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
+use super::limits::HeldContent;
 use super::wire::Wire;
 use super::{Conversation, Service, Shared};
 
@@ -27,8 +29,9 @@ pub(crate) struct Connection<'a, S: Service> {
     stop: Pin<Box<WaitForCancellationFutureOwned>>,
     /// `stop` has ended, and must not be polled again.
     stopping: bool,
-    /// When the connection or its latest message ended: what `message_timeout` counts from.
+    /// When the connection or its latest message began or a message ended: what `message_timeout` counts from.
     progress_at: Instant,
+    held: HeldContent,
 }
 
 enum Read {
@@ -40,17 +43,13 @@ enum Read {
 }
 
 impl<'a, S: Service> Connection<'a, S> {
-    pub(crate) fn new(
-        shared: &'a Shared<S>,
-        peer: IpAddr,
-        session: Session,
-        conversation: S::Conversation,
-    ) -> Self {
+    pub(crate) fn new(shared: &'a Shared<S>, peer: IpAddr, config: Arc<Config>, tls_first: bool) -> Self {
         Connection {
             shared,
             peer,
-            session,
-            conversation,
+            held: shared.content.share(config.size_bytes_max),
+            session: Session::new(config, tls_first),
+            conversation: shared.service.converse(peer),
             input: vec![0; READ_BYTES],
             output: Vec::new(),
             stop: Box::pin(shared.shutdown.clone().cancelled_owned()),
@@ -82,9 +81,12 @@ impl<'a, S: Service> Connection<'a, S> {
                 self.session.close(Reply::enhanced(421, (4, 3, 2), text));
                 continue;
             }
+            if !self.session.is_in_transaction() {
+                self.held.release();
+            }
             self.flush(&mut wire).await?;
             match self.read(&mut wire).await? {
-                Read::Octets(count) => self.session.receive(&self.input[..count]),
+                Read::Octets(count) => self.receive(count),
                 Read::End => return Ok(()),
                 Read::Stop => self.stopping = true,
                 Read::Idle => self.give_up("idle", self.shared.limits.idle_timeout, "Nothing came"),
@@ -95,10 +97,24 @@ impl<'a, S: Service> Connection<'a, S> {
         }
     }
 
+    /// Gives the protocol what was read, unless the connections together hold too much already.
+    fn receive(&mut self, count: usize) {
+        if self.session.is_in_transaction() && !self.held.grow(count) {
+            self.shared.metrics.turned_away("content_full");
+            let text = "Too much content is under way; try again later";
+            return self.session.close(Reply::enhanced(421, (4, 3, 1), text));
+        }
+        self.session.receive(&self.input[..count]);
+    }
+
     async fn answer(&mut self, event: Event) {
-        let is_message = matches!(event, Event::Message(_));
+        let is_progress = matches!(event, Event::Mail { .. } | Event::Message(_));
+        let is_end = matches!(event, Event::Message(_));
         self.conversation.answer(&mut self.session, event).await;
-        if is_message {
+        if is_end {
+            self.held.release();
+        }
+        if is_progress {
             self.progress_at = Instant::now();
         }
     }

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use indicia_smtp::Reply;
 use indicia_smtp::server::{Config, Event, Session};
+use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
@@ -26,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use connection::Connection;
 pub use limits::ConnectionLimits;
-use limits::{Full, Slot, Slots};
+use limits::{ContentBudget, Full, Slot, Slots};
 use metrics::ListenerMetrics;
 use wire::Wire;
 
@@ -75,11 +76,25 @@ pub struct Running {
 
 /// What all connections of a service share.
 pub(crate) struct Shared<S> {
-    pub(crate) service: Arc<S>,
-    pub(crate) tls: Option<TlsAcceptor>,
-    pub(crate) limits: ConnectionLimits,
-    pub(crate) metrics: ListenerMetrics,
-    pub(crate) shutdown: CancellationToken,
+    service: Arc<S>,
+    tls: Option<TlsAcceptor>,
+    limits: ConnectionLimits,
+    metrics: ListenerMetrics,
+    shutdown: CancellationToken,
+    content: ContentBudget,
+}
+
+impl<S> Shared<S> {
+    pub(crate) fn new(
+        service: S,
+        tls: Option<Arc<ServerConfig>>,
+        limits: ConnectionLimits,
+        metrics: ListenerMetrics,
+        shutdown: CancellationToken,
+    ) -> Shared<S> {
+        let content = ContentBudget::new(limits.content_bytes_max);
+        Shared { service: Arc::new(service), tls: tls.map(Into::into), limits, metrics, shutdown, content }
+    }
 }
 
 /// Binds every address, then serves until `shutdown`.
@@ -208,9 +223,8 @@ async fn serve<S: Service>(
     };
     match wire {
         Ok(wire) => {
-            let conversation = shared.service.converse(peer);
-            let session = Session::new(shared.service.config(peer), tls_first);
-            if let Err(error) = Connection::new(&shared, peer, session, conversation).run(wire).await {
+            let config = shared.service.config(peer);
+            if let Err(error) = Connection::new(&shared, peer, config, tls_first).run(wire).await {
                 tracing::debug!(%peer, %error, "a connection broke");
             }
         }

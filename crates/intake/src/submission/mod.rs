@@ -219,12 +219,6 @@ pub async fn start(
         plain_text_auth: config.plain_text_auth,
         protocol,
     };
-    let shared = Shared {
-        service: Arc::new(desk),
-        tls: Some(config.tls.into()),
-        limits: config.connections,
-        metrics: connections,
-        shutdown,
-    };
+    let shared = Shared::new(desk, Some(config.tls), config.connections, connections, shutdown);
     Ok(listener::start(shared, &config.listen, &config.tls_listen).await?)
 }

@@ -217,6 +217,10 @@ impl Server {
         self.smtp.expect("listens")
     }
 
+    pub fn tls_address(&self) -> SocketAddr {
+        self.smtps.expect("listens")
+    }
+
     /// A connection that was greeted.
     pub async fn connect(&self) -> Client {
         Client::connect(self.address(), None).await
@@ -227,7 +231,7 @@ impl Server {
     }
 
     pub async fn connect_tls(&self) -> Client {
-        let stream = TcpStream::connect(self.smtps.expect("listens")).await.expect("connected");
+        let stream = TcpStream::connect(self.tls_address()).await.expect("connected");
         let mut client = Client::over(handshake(stream).await);
         client.expect("220").await;
         client

@@ -45,6 +45,23 @@ async fn commands_injected_behind_starttls_are_not_executed() {
 }
 
 #[tokio::test]
+async fn what_is_no_tls_is_closed() {
+    let bench = Bench::new().await;
+    let limits = ConnectionLimits { handshake_timeout: Duration::from_millis(300), ..Default::default() };
+    let server = bench.start_with(limited(&bench, limits)).await;
+    let mut in_clear = Client::connect_silently(server.tls_address(), None).await;
+    in_clear.send("EHLO client.test\r\n").await;
+    let mut silent = Client::connect_silently(server.tls_address(), None).await;
+    silent.expect_closed().await;
+    let mut client = server.connect().await;
+    client.ehlo().await;
+    client.say("STARTTLS", "220").await;
+    client.expect_closed().await;
+    let metrics = server.metrics();
+    assert!(metrics.contains(r#"connections_turned_away_total{reason="tls_failed"} 3"#), "{metrics}");
+}
+
+#[tokio::test]
 async fn a_pipelined_batch_is_answered_in_order() {
     let bench = Bench::new().await;
     let server = bench.start().await;
@@ -129,6 +146,36 @@ async fn connections_are_bounded_per_peer_and_in_all() {
     timeout(Duration::from_secs(20), again).await.expect("a place came free");
     let metrics = server.metrics();
     assert!(metrics.contains(r#"connections_turned_away_total{reason="server_full"} 1"#), "{metrics}");
+}
+
+#[tokio::test]
+async fn unfinished_messages_cannot_take_all_memory() {
+    let bench = Bench::new().await;
+    let limits = ConnectionLimits { content_bytes_max: 100_000, ..Default::default() };
+    let server = bench.start_with(limited(&bench, limits)).await;
+    let body = "0123456789abcde\r\n".repeat(3_500);
+    let mut first = server.session().await;
+    let mut second = server.session().await;
+    for client in [&mut first, &mut second] {
+        client.say(&format!("MAIL FROM:<{ANN}>"), "250").await;
+        client.say("RCPT TO:<you@example.net>", "250").await;
+        client.say("DATA", "354").await;
+    }
+    first.send(format!("{}{body}", message(ANN, ""))).await;
+    // Until the second message's octets no longer fit, however the two are scheduled.
+    second.send(&body).await;
+    let (over, other) = tokio::select! {
+        reply = first.reply() => (reply, &mut second),
+        reply = second.reply() => (reply, &mut first),
+    };
+    assert!(over.starts_with("421 4.3.1 Too much content"), "{over}");
+    other.send("QUIT\r\n").await;
+    drop((first, second));
+    let mut client = server.session().await;
+    for _ in 0..3 {
+        client.submit(ANN, "you@example.net", &(message(ANN, "") + &body), "250").await;
+    }
+    assert_eq!(bench.store.queue_length().await.unwrap().0, 3);
 }
 
 #[tokio::test]
