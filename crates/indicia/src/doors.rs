@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use indicia_delivery::verp::Verp;
 use indicia_intake::inbound::{self, InboundConfig, ReturnPaths};
-use indicia_intake::submission::{self, PlainTextAuth, SubmissionConfig, TrustedRelay};
-use indicia_intake::submission::{ConnectionLimits, Running};
+use indicia_intake::submission::{
+    self, ConnectionLimits, PlainTextAuth, Running, SubmissionConfig, TrustedRelay,
+};
 use indicia_intake::tls::{self, Identity};
 use indicia_store::Store;
 use indicia_store::admission::Admission;

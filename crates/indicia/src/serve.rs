@@ -24,6 +24,7 @@ use indicia_store::admission::{Admission, Handoff};
 use indicia_store::node::ServerLock;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -68,24 +69,39 @@ pub async fn run(config: Config) -> Done {
     logging::start(&config.log).map_err(Failure::usage)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let store = Store::open(&config.store.url, &config.data_dir, clock.clone()).await?;
+    let signals = StopSignals::catch()?;
     let service = Service::start(&config, store, clock, None).await?;
     println!("ready");
-    let signal = stop_signal().await?;
+    let signal = signals.wait().await;
     tracing::info!(signal, "stopping");
     service.stop().await;
     Ok(())
 }
 
-/// Waits for the signal to stop; says which it was.
-pub async fn stop_signal() -> Result<&'static str, Failure> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let listen =
-        |kind| signal(kind).map_err(|error| Failure::failed(format!("signals cannot be received: {error}")));
-    let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
-    Ok(tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "SIGINT",
-    })
+/// SIGTERM and SIGINT, caught from the moment this is made: whoever has read `ready` can stop the node cleanly.
+pub struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    pub fn catch() -> Result<StopSignals, Failure> {
+        let catch = |kind| {
+            signal(kind).map_err(|error| Failure::failed(format!("signals cannot be caught: {error}")))
+        };
+        Ok(StopSignals {
+            terminate: catch(SignalKind::terminate())?,
+            interrupt: catch(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Waits for one of them; says which it was.
+    pub async fn wait(mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
 }
 
 impl Service {

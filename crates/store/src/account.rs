@@ -9,6 +9,7 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
 use crate::ledger::append;
+use crate::setting::{Counted, next_counted_id};
 use crate::{Result, Store, StoreError};
 
 /// An account as it was registered.
@@ -124,9 +125,10 @@ const ACCOUNT: &str = "SELECT account_id, name, email, phone, zone, password_has
 impl Store {
     /// Registers an account with its first access key and its free credit (R06).
     pub async fn create_account(&self, new: &NewAccount, policy: &Policy) -> Result<i64, CreateError> {
-        let (account_id, now) = (self.next_id().await?, self.now());
+        let now = self.now();
         let email = new.email.to_lowercase();
         let mut transaction = self.begin().await?;
+        let account_id = next_counted_id(&mut transaction, Counted::Account).await?;
         check_email_free(&mut transaction, &email).await?;
         sqlx::query("INSERT INTO account (account_id, name, email, phone, zone, password_hash, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7)")
             .bind(account_id)

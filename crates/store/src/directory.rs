@@ -2,8 +2,9 @@
 
 use indicia_domain::time::UnixMicros;
 use sqlx::any::AnyRow;
-use sqlx::{AnyConnection, AssertSqlSafe, Row};
+use sqlx::{AssertSqlSafe, Row};
 
+use crate::setting::{Counted, next_counted_id};
 use crate::{Result, Store, StoreError};
 
 /// A DKIM key pair of a domain: RSA, the private key as PKCS#8 DER, the public one as base64 (the `p=` tag).
@@ -143,7 +144,7 @@ impl Store {
         limit: i64,
     ) -> Result<i64, RegisterError> {
         let mut transaction = self.begin().await?;
-        let domain_id = next_directory_id(&mut transaction).await?;
+        let domain_id = next_counted_id(&mut transaction, Counted::Directory).await?;
         let row = sqlx::query("SELECT COUNT(*) FROM domain WHERE account_id = $1")
             .bind(account_id)
             .fetch_one(&mut *transaction)
@@ -343,7 +344,7 @@ impl Store {
         limit: i64,
     ) -> Result<i64, RegisterError> {
         let mut transaction = self.begin().await?;
-        let sender_id = next_directory_id(&mut transaction).await?;
+        let sender_id = next_counted_id(&mut transaction, Counted::Directory).await?;
         let row = sqlx::query("SELECT COUNT(*) FROM sender WHERE account_id = $1 AND deleted_at IS NULL")
             .bind(account_id)
             .fetch_one(&mut *transaction)
@@ -426,7 +427,8 @@ impl Store {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Deletes a sender address; at most `monthly_limit` deletions since `month_start`.
+    /// Deletes a sender address; at most `monthly_limit` deletions since `month_start`. What went with its domain does
+    /// not count.
     pub async fn delete_sender(
         &self,
         account_id: i64,
@@ -435,11 +437,14 @@ impl Store {
         monthly_limit: i64,
     ) -> Result<bool, RegisterError> {
         let mut transaction = self.begin().await?;
-        let row = sqlx::query("SELECT COUNT(*) FROM sender WHERE account_id = $1 AND deleted_at >= $2")
-            .bind(account_id)
-            .bind(month_start.0)
-            .fetch_one(&mut *transaction)
-            .await?;
+        let row = sqlx::query(
+            "SELECT COUNT(*) FROM sender s WHERE account_id = $1 AND deleted_at >= $2 AND EXISTS \
+             (SELECT 1 FROM domain d WHERE d.account_id = s.account_id AND d.domain_id = s.domain_id)",
+        )
+        .bind(account_id)
+        .bind(month_start.0)
+        .fetch_one(&mut *transaction)
+        .await?;
         let deleted = row.try_get::<i64, _>(0)?;
         let done = sqlx::query("UPDATE sender SET deleted_at = $1 WHERE account_id = $2 AND sender_id = $3 AND deleted_at IS NULL")
             .bind(self.now().0)
@@ -462,19 +467,6 @@ pub enum DomainDeletion {
     NotFound,
     /// So many mails of it still wait for delivery and need its key.
     MailWaits(i64),
-}
-
-/// An id for a domain or sender address. DirectMail's typed SDKs (Go, Java) hold these two in 32 bits, so they are
-/// counted and not made from the time like all others.
-async fn next_directory_id(connection: &mut AnyConnection) -> Result<i64> {
-    let row = sqlx::query(
-        "INSERT INTO setting (name, value) VALUES ('directory_id', '100001') \
-         ON CONFLICT (name) DO UPDATE SET value = CAST(CAST(setting.value AS BIGINT) + 1 AS TEXT) RETURNING value",
-    )
-    .fetch_one(connection)
-    .await?;
-    let value: String = row.try_get(0)?;
-    value.parse().map_err(|_| StoreError::Corrupt(format!("setting directory_id '{value}'")))
 }
 
 fn domain_of(row: &AnyRow) -> Result<Domain> {

@@ -10,7 +10,7 @@ use indicia_domain::time::UnixMicros;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
-use crate::bulk::Bulk;
+use crate::bulk::{Bulk, in_dialect};
 use crate::{Result, Store};
 
 /// Accounts that must have found an address invalid before it is refused for every account.
@@ -102,6 +102,7 @@ pub(crate) async fn listed(
              WHERE address_key IN ({}) GROUP BY address_key",
             places.join(", ")
         );
+        let sql = in_dialect(connection.backend_name(), sql);
         let mut query = sqlx::query(AssertSqlSafe(sql)).bind(account_id);
         for place in 0..CHUNK {
             query = query.bind(chunk[place.min(chunk.len() - 1)].clone());

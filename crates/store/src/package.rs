@@ -12,6 +12,7 @@ use sqlx::{AnyConnection, AssertSqlSafe, Row};
 use crate::account::{cash_for_update, set_cash};
 use crate::admission::Nonce;
 use crate::ledger::append;
+use crate::setting::{Counted, next_counted_id};
 use crate::{Result, Store, StoreError};
 
 /// A package as it is kept.
@@ -109,7 +110,6 @@ impl Store {
         let account =
             self.account(request.account_id).await?.ok_or(PurchaseError::NoAccount(request.account_id))?;
         let zone = time::zone(&account.zone)?;
-        let order_id = self.next_id().await?;
         let mut transaction = self.begin().await?;
         let locked = cash_for_update(self, &mut transaction, request.account_id).await?;
         let (balance, sequence) = locked.ok_or(PurchaseError::NoAccount(request.account_id))?;
@@ -130,6 +130,7 @@ impl Store {
             Some(after) if after.0 >= 0 => after,
             _ => return Err(PurchaseError::InsufficientBalance { price: total, balance }),
         };
+        let order_id = next_counted_id(&mut transaction, Counted::Order).await?;
         let ends_at = time::validity_end(&zone, starts_at, prices.validity_months());
         let mut lines = Vec::new();
         let mut instance_ids = Vec::new();

@@ -16,7 +16,7 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use crate::admission::still_charged;
-use crate::bulk::{Bulk, filled};
+use crate::bulk::{Bulk, filled, in_dialect};
 use crate::{Result, Store, StoreError};
 
 /// A message with the recipients that one claim (or one acceptance) hands to this node.
@@ -376,6 +376,7 @@ pub(crate) async fn lost_leases(
         "SELECT account_id, message_id, number FROM queue WHERE lease_node + 0 = $1 AND ({})",
         rows.join(" OR ")
     );
+    let sql = in_dialect(connection.backend_name(), sql);
     for chunk in filled(keys, SIZE) {
         let query = sqlx::query(AssertSqlSafe(sql.clone())).bind(node);
         let query = chunk

@@ -23,12 +23,13 @@ use crate::cli::{Done, Failure, Opened};
 use crate::clock::ShiftedClock;
 use crate::config::{Config, LogFormat, RouteSection};
 use crate::logging;
-use crate::serve::{Service, stop_signal};
+use crate::serve::{Service, StopSignals};
 
 pub use clock::stored_shift;
 
 /// Runs the demo until it is told to stop.
 pub async fn run(data: Option<PathBuf>) -> Done {
+    let signals = StopSignals::catch()?;
     let folder = Folder::open(data)?;
     let config = configure(folder.path())?;
     logging::start(&config.log).map_err(Failure::usage)?;
@@ -48,7 +49,7 @@ pub async fn run(data: Option<PathBuf>) -> Done {
     let first = first_mail::send(&service, &credentials).await?;
     print!("{}", snippets::welcome(&config, &service.addresses, &credentials, &first));
     println!("ready");
-    stop_signal().await?;
+    signals.wait().await;
     service.stop().await;
     drop(folder);
     Ok(())

@@ -15,7 +15,7 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use super::{Acceptance, Admitted, Handoff, Nonce, Submission, SubmitError, queued_mail};
-use crate::bulk::{Bulk, filled};
+use crate::bulk::{Bulk, filled, in_dialect};
 use crate::invalid::{self, Listed};
 use crate::ledger::append;
 use crate::{Result, Store, StoreError};
@@ -354,6 +354,7 @@ async fn load_nonces(connection: &mut AnyConnection, submissions: &[Submission])
         .map(|row| format!("(access_key_id = ${} AND nonce = ${})", row * 2 + 1, row * 2 + 2))
         .collect();
     let sql = format!("SELECT access_key_id, nonce FROM api_nonce WHERE {}", rows.join(" OR "));
+    let sql = in_dialect(connection.backend_name(), sql);
     for chunk in filled(&wanted, SIZE) {
         let query = chunk.into_iter().fold(sqlx::query(AssertSqlSafe(sql.clone())), |query, nonce| {
             query.bind(nonce.access_key_id).bind(nonce.nonce)

@@ -1,0 +1,9 @@
+//! What the load generator (`load`) and the sink (`sink`) share.
+//!
+//! Both speak SMTP with code of their own, not with `indicia-smtp`: a measuring tool that shares its
+//! parser with what it measures would share its mistakes too.
+
+pub mod acs3;
+pub mod content;
+pub mod latency;
+pub mod wire;
