@@ -110,6 +110,8 @@ impl Store {
         let account =
             self.account(request.account_id).await?.ok_or(PurchaseError::NoAccount(request.account_id))?;
         let zone = time::zone(&account.zone)?;
+        // Joined before the transaction begins: joining writes, and SQLite has one writer.
+        self.node().await?;
         let mut transaction = self.begin().await?;
         let locked = cash_for_update(self, &mut transaction, request.account_id).await?;
         let (balance, sequence) = locked.ok_or(PurchaseError::NoAccount(request.account_id))?;
