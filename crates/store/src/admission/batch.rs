@@ -12,7 +12,7 @@ use indicia_domain::mail::admission::{Policy, Refusal, admit};
 use indicia_domain::quota::Allowance;
 use indicia_domain::time::{UnixMicros, local_day, zone};
 use sqlx::any::AnyRow;
-use sqlx::{AnyConnection, AssertSqlSafe, Row};
+use sqlx::{Any, AnyConnection, AssertSqlSafe, Row, Transaction};
 
 use super::{Acceptance, Admitted, Handoff, Nonce, Submission, SubmitError, queued_mail};
 use crate::bulk::{Bulk, filled, in_dialect};
@@ -48,16 +48,30 @@ struct Accepted<'a> {
     leased: bool,
 }
 
+/// A transaction that waits for its batch, and the node under which it leases.
+pub(super) struct Begun {
+    node: i64,
+    transaction: Transaction<'static, Any>,
+}
+
+impl Store {
+    pub(super) async fn begin_batch(&self) -> Result<Begun> {
+        // The node first: joining writes, and SQLite has one writer.
+        let node = self.node_id().await?;
+        Ok(Begun { node, transaction: self.begin().await? })
+    }
+}
+
 impl<'a> Batch<'a> {
     /// Decides over `submissions` and commits what is accepted. An error means that nothing was kept.
     pub async fn run(
         store: &Store,
         policy: &'a Policy,
         handoff: Option<&dyn Handoff>,
+        begun: Begun,
         submissions: &'a [Submission],
     ) -> Result<Vec<Result<Admitted, SubmitError>>> {
-        let node = store.node_id().await?;
-        let mut transaction = store.begin().await?;
+        let Begun { node, mut transaction } = begun;
         let mut batch = Batch::load(store, policy, &mut transaction, submissions).await?;
         let mut results = Vec::with_capacity(submissions.len());
         let mut accepted = Vec::new();

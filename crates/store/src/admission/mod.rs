@@ -167,8 +167,10 @@ async fn commit_batches(
 ) {
     let mut gathered = Vec::with_capacity(BATCH_MAX);
     while let Some(first) = waiting.recv().await {
-        let mut bytes = first.submission.content.len();
         gathered.push(first);
+        // The transaction first: while this one waits for the writer, more requests gather for it.
+        let transaction = store.begin_batch().await;
+        let mut bytes = gathered[0].submission.content.len();
         while gathered.len() < BATCH_MAX && bytes < BATCH_BYTES_MAX {
             let Ok(next) = waiting.try_recv() else { break };
             bytes += next.submission.content.len();
@@ -176,7 +178,7 @@ async fn commit_batches(
         }
         let (submissions, answers): (Vec<_>, Vec<_>) =
             gathered.drain(..).map(|waiting| (waiting.submission, waiting.answer)).unzip();
-        let results = commit(&store, &policy, handoff.as_deref(), submissions).await;
+        let results = commit(&store, &policy, handoff.as_deref(), transaction, submissions).await;
         for (answer, result) in answers.into_iter().zip(results) {
             // Whoever asked may have gone (a broken connection); the mail stays accepted and charged.
             let _ = answer.send(result);
@@ -189,13 +191,18 @@ async fn commit(
     store: &Store,
     policy: &Policy,
     handoff: Option<&dyn Handoff>,
+    mut transaction: Result<batch::Begun>,
     submissions: Vec<Submission>,
 ) -> Vec<Result<Admitted, SubmitError>> {
     const TRIES: usize = 3;
     let mut tries = 0;
     loop {
         tries += 1;
-        let error = match batch::Batch::run(store, policy, handoff, &submissions).await {
+        let run = match transaction {
+            Ok(begun) => batch::Batch::run(store, policy, handoff, begun, &submissions).await,
+            Err(error) => Err(error),
+        };
+        let error = match run {
             Ok(results) => return results,
             Err(error) => error,
         };
@@ -205,6 +212,7 @@ async fn commit(
             let error = Arc::new(error);
             return submissions.iter().map(|_| Err(SubmitError::Store(error.clone()))).collect();
         }
+        transaction = store.begin_batch().await;
     }
 }
 
