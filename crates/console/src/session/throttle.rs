@@ -112,7 +112,11 @@ impl SignInThrottle {
 
 fn make_room(failures: &mut HashMap<Key, VecDeque<UnixMicros>>, window_start: i64) {
     failures.retain(|_, times| times.back().is_some_and(|last| last.0 > window_start));
-    let stalest = failures.iter().min_by_key(|(_, times)| times.back().copied()).map(|(key, _)| key.clone());
+    // Of equally stale ones an e-mail address: who tries many of them must not push out the count of his own network.
+    let staleness =
+        |key: &Key, times: &VecDeque<UnixMicros>| (times.back().copied(), matches!(key, Key::Network(_)));
+    let stalest =
+        failures.iter().min_by_key(|(key, times)| staleness(key, times)).map(|(key, _)| key.clone());
     if let Some(key) = stalest {
         failures.remove(&key);
     }
