@@ -164,10 +164,13 @@ impl Service {
         self.ops.set_ready(false);
         self.doors.cancel();
         join_within(DOORS_GRACE, self.door_tasks).await;
-        drop(self.admission);
+        self.admission.close();
         join(vec![self.committer]).await;
+        drop(self.admission);
         self.pulse_stop.cancel();
         join(vec![self.pulse]).await;
+        // Others must not take for dead a node that is still ending what is on the wire.
+        let alive = tokio::spawn(keep_alive(self.store.clone()));
         // The doors and the committer, which held the other ends, are gone.
         match Arc::try_unwrap(self.delivery) {
             Ok(delivery) => delivery.stop().await,
@@ -175,6 +178,7 @@ impl Service {
                 "delivery is still in use and could not be stopped; its leases lapse by themselves"
             ),
         }
+        alive.abort();
         self.background.cancel();
         join(self.background_tasks).await;
         self.store.close().await;
@@ -193,6 +197,15 @@ async fn pulse(store: Store, delivery: Arc<Delivery>, stop: CancellationToken) {
             () = tokio::time::sleep(HEARTBEAT_INTERVAL) => {}
             () = stop.cancelled() => return,
         }
+    }
+}
+
+async fn keep_alive(store: Store) {
+    loop {
+        if let Err(error) = store.heartbeat().await {
+            tracing::warn!(%error, "the heartbeat failed while stopping");
+        }
+        tokio::time::sleep(HEARTBEAT_INTERVAL).await;
     }
 }
 

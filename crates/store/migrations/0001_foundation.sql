@@ -271,6 +271,7 @@ CREATE TABLE invalid_address (
     PRIMARY KEY (account_id, address_key)
 );
 CREATE INDEX invalid_address_first ON invalid_address (account_id, first_at);
+CREATE INDEX invalid_address_last ON invalid_address (last_at);
 CREATE INDEX invalid_address_key ON invalid_address (address_key);
 
 CREATE TABLE quota_event (

@@ -437,6 +437,14 @@ impl Store {
         monthly_limit: i64,
     ) -> Result<bool, RegisterError> {
         let mut transaction = self.begin().await?;
+        // Two deletions at once must see each other's count.
+        sqlx::query(AssertSqlSafe(format!(
+            "SELECT 1 FROM account_state WHERE account_id = $1{}",
+            self.engine().for_update()
+        )))
+        .bind(account_id)
+        .fetch_optional(&mut *transaction)
+        .await?;
         let row = sqlx::query(
             "SELECT COUNT(*) FROM sender s WHERE account_id = $1 AND deleted_at >= $2 AND EXISTS \
              (SELECT 1 FROM domain d WHERE d.account_id = s.account_id AND d.domain_id = s.domain_id)",

@@ -36,6 +36,7 @@ pub mod queue;
 pub mod session;
 mod setting;
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -62,6 +63,8 @@ struct Inner {
     /// This process's identity; a new one after it was taken for dead.
     node: RwLock<Option<Arc<Node>>>,
     joining: Mutex<()>,
+    /// Nodes whose heartbeat is old: it, and at how many looks it was the same.
+    silent_nodes: std::sync::Mutex<HashMap<i64, (i64, u32)>>,
     /// See [`Store::invalid_library_version`].
     invalid_version: AtomicU64,
 }
@@ -77,6 +80,7 @@ impl Store {
                 clock,
                 node: RwLock::default(),
                 joining: Mutex::default(),
+                silent_nodes: std::sync::Mutex::default(),
                 invalid_version: AtomicU64::new(0),
             }),
         })

@@ -9,10 +9,11 @@
 
 use std::fs::File;
 use std::path::Path;
+use std::sync::PoisonError;
 
 use indicia_domain::id::{IdSource, NODES_MAX};
 use indicia_domain::time::SECOND_MICROS;
-use sqlx::Row;
+use sqlx::{AssertSqlSafe, Row};
 
 use crate::{Engine, Result, Store, StoreError};
 
@@ -20,6 +21,9 @@ use crate::{Engine, Result, Store, StoreError};
 pub const DEAD_AFTER_MICROS: i64 = 30 * SECOND_MICROS;
 /// Its number is given to another after twice that, so that ids of a number never meet.
 const NUMBER_FREE_AFTER_MICROS: i64 = 2 * DEAD_AFTER_MICROS;
+
+/// Looks at an unchanged heartbeat before its node is taken for dead.
+const LOOKS_MIN: u32 = 3;
 
 /// This process, as the database knows it.
 #[derive(Debug)]
@@ -48,7 +52,7 @@ impl Node {
     async fn try_join(store: &Store) -> Result<Node> {
         let now = store.now();
         let mut transaction = store.begin().await?;
-        sqlx::query("DELETE FROM node WHERE heartbeat_at < $1 AND NOT EXISTS (SELECT 1 FROM queue WHERE lease_node = node.node_id)")
+        sqlx::query("DELETE FROM node WHERE heartbeat_at < $1 AND NOT EXISTS (SELECT 1 FROM queue WHERE lease_node = node.node_id AND lease_node <> 0)")
             .bind(now.0 - NUMBER_FREE_AFTER_MICROS)
             .execute(&mut *transaction)
             .await?;
@@ -139,31 +143,75 @@ impl Store {
         self.node().await.map(|_| ())
     }
 
-    /// Takes the leases of dead nodes back into the queue; returns how many mails.
+    /// Takes the leases of dead nodes back into the queue; returns how many mails. To be called at intervals.
+    ///
+    /// A node is dead when its heartbeat is old by the clock and has not changed over [`LOOKS_MIN`] looks: a node
+    /// whose clock is ahead does not take all others for dead.
     pub async fn reclaim_dead_leases(&self) -> Result<u64> {
         let limit = self.now().0 - DEAD_AFTER_MICROS;
         let own = self.node().await?.id;
-        let rows = sqlx::query("SELECT node_id FROM node WHERE heartbeat_at < $1 AND node_id <> $2")
+        let rows = sqlx::query("SELECT node_id, heartbeat_at FROM node WHERE node_id > 0 AND heartbeat_at < $1 AND node_id <> $2")
             .bind(limit)
             .bind(own)
             .fetch_all(self.read())
             .await?;
-        let mut taken = 0;
+        let mut silent = Vec::with_capacity(rows.len());
         for row in rows {
-            let dead: i64 = row.try_get(0)?;
+            silent.push((row.try_get::<i64, _>(0)?, row.try_get::<i64, _>(1)?));
+        }
+        let mut taken = 0;
+        for dead in self.unchanged(&silent) {
             let mut transaction = self.begin().await?;
-            // Deleting the row first is what tells a node that only slept that it is dead.
-            let gone = sqlx::query("DELETE FROM node WHERE node_id = $1 AND heartbeat_at < $2")
-                .bind(dead)
-                .bind(limit)
-                .execute(&mut *transaction)
-                .await?;
+            // Marking the row first is what tells a node that only slept that it is dead. The row stays until its
+            // number may be given to another.
+            let gone =
+                sqlx::query("UPDATE node SET node_id = -node_id WHERE node_id = $1 AND heartbeat_at < $2")
+                    .bind(dead)
+                    .bind(limit)
+                    .execute(&mut *transaction)
+                    .await?;
             if gone.rows_affected() == 1 {
                 taken += free_leases(&mut transaction, dead, self.now().0).await?;
             }
             transaction.commit().await?;
         }
-        Ok(taken)
+        Ok(taken + self.reclaim_orphans().await?)
+    }
+
+    /// Which of the silent nodes have been seen with this very heartbeat often enough.
+    fn unchanged(&self, silent: &[(i64, i64)]) -> Vec<i64> {
+        let mut seen = self.inner.silent_nodes.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.retain(|node, _| silent.iter().any(|(silent, _)| silent == node));
+        let mut dead = Vec::new();
+        for &(node, heartbeat) in silent {
+            let entry = seen.entry(node).or_insert((heartbeat, 0));
+            *entry = if entry.0 == heartbeat { (heartbeat, entry.1 + 1) } else { (heartbeat, 1) };
+            if entry.1 >= LOOKS_MIN {
+                dead.push(node);
+            }
+        }
+        dead
+    }
+
+    /// Frees what is leased to no living node: claimed or accepted by a node in the moments between its death and
+    /// its learning of it.
+    async fn reclaim_orphans(&self) -> Result<u64> {
+        const ORPHANED: &str = "lease_node <> 0 AND lease_node NOT IN (SELECT node_id FROM node)";
+        let any = sqlx::query(AssertSqlSafe(format!("SELECT 1 FROM queue WHERE {ORPHANED} LIMIT 1")))
+            .fetch_optional(self.read())
+            .await?;
+        if any.is_none() {
+            return Ok(0);
+        }
+        let mut transaction = self.begin().await?;
+        let freed = sqlx::query(AssertSqlSafe(format!(
+            "UPDATE queue SET lease_node = 0, due_at = $1 WHERE {ORPHANED}"
+        )))
+        .bind(self.now().0)
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(freed.rows_affected())
     }
 
     async fn release_leases(&self, node: i64) -> Result<u64> {
@@ -194,10 +242,11 @@ impl Store {
 }
 
 async fn free_leases(connection: &mut sqlx::AnyConnection, node: i64, now: i64) -> Result<u64> {
-    let freed = sqlx::query("UPDATE queue SET lease_node = 0, due_at = $1 WHERE lease_node = $2")
-        .bind(now)
-        .bind(node)
-        .execute(connection)
-        .await?;
+    let freed =
+        sqlx::query("UPDATE queue SET lease_node = 0, due_at = $1 WHERE lease_node = $2 AND lease_node <> 0")
+            .bind(now)
+            .bind(node)
+            .execute(connection)
+            .await?;
     Ok(freed.rows_affected())
 }

@@ -5,17 +5,17 @@
 //! each recipient's new state, the queue row (gone, or free again with its next due instant), the content that
 //! nobody waits for any more, the day's counts, and the invalid-address library.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use indicia_domain::mail::State;
 use indicia_domain::outcome::{Disposition, ErrorClassification, Phase, Verdict};
 use indicia_domain::time::UnixMicros;
-use sqlx::{AnyConnection, Row};
+use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use crate::bulk::Bulk;
 use crate::invalid::{self, NewInvalid};
-use crate::queue::{MailKey, Reversing, drop_content_without_queue, lost_leases};
-use crate::{Result, Store};
+use crate::queue::{MailKey, Reversing, drop_content_without_queue, held_leases};
+use crate::{Engine, Result, Store};
 
 /// One attempt at one recipient's mail, ended.
 #[derive(Clone, Debug)]
@@ -71,7 +71,7 @@ static ATTEMPTS: Bulk = Bulk::new(
     "INSERT INTO attempt (account_id, message_id, number, attempt_id, started_at, finished_at, node_id, remote_host, remote_address, \
      local_address, tls, phase, disposition, classification, code, reply, next_due_at) VALUES",
     "($, $, $, $, $, $, $, $, $, $, $, $, $, $, $, $, $)",
-    "",
+    "ON CONFLICT DO NOTHING",
 );
 static RECIPIENTS: Bulk = Bulk::new(
     "INSERT INTO recipient (account_id, message_id, number, state, classification, reply, attempts, updated_at, address, address_key) VALUES",
@@ -96,63 +96,95 @@ static USAGE: Bulk = Bulk::new(
 );
 
 impl Store {
-    /// Commits a batch of attempts. On an error nothing of it was kept and the same batch can be given again.
+    /// Commits a batch of attempts. After an error the same batch can be given again, even if it had been kept and
+    /// only the answer was lost: nothing is counted or reversed twice.
     ///
-    /// A mail whose queue row is no longer this node's (its lease was taken while the node slept) gets its line
-    /// in the timeline, since the attempt was made, but its fate is the new holder's to decide, unless this
-    /// attempt delivered it.
+    /// A mail whose queue row is no longer this node's (its lease was taken while the node slept) gets its line in
+    /// the timeline, since the attempt was made, but its fate is the new holder's to decide, unless this attempt
+    /// delivered it while it still waited.
     pub async fn commit_outcomes(&self, outcomes: &[Outcome]) -> Result<()> {
         if outcomes.is_empty() {
             return Ok(());
         }
         let node = self.node_id().await?;
-        let mut ids = Vec::with_capacity(outcomes.len());
-        for _ in outcomes {
-            ids.push(self.next_id().await?);
-        }
         let mut transaction = self.begin().await?;
         // Accounts first and in order, as admission locks them, so that the two never wait in a circle.
-        self.reverse_own_faults(&mut transaction, outcomes).await?;
-        let attempts: Vec<_> = outcomes.iter().zip(&ids).collect();
-        write_attempts(&mut transaction, &attempts, node).await?;
+        let mut accounts = self.accounts_at_fault(&mut transaction, outcomes).await?;
         let keys: Vec<_> = outcomes.iter().map(|outcome| outcome.key).collect();
-        let lost = lost_leases(&mut transaction, &keys, node).await?;
-        let mut deciding: Vec<&Outcome> = outcomes
+        let mut decided = held_leases(self.engine(), &mut transaction, &keys, node).await?;
+        let late: Vec<_> = outcomes
             .iter()
             .filter(|outcome| {
-                outcome.verdict.disposition == Disposition::Delivered || !lost.contains(&outcome.key)
+                outcome.verdict.disposition == Disposition::Delivered && !decided.contains(&outcome.key)
             })
+            .map(|outcome| outcome.key)
             .collect();
+        decided.extend(self.still_waiting(&mut transaction, &late).await?);
+        let mut deciding: Vec<&Outcome> =
+            outcomes.iter().filter(|outcome| decided.contains(&outcome.key)).collect();
         deciding.sort_by_key(|outcome| outcome.key);
+        for outcome in deciding.iter().filter(|outcome| outcome.is_own_fault()) {
+            if let Some(account) = accounts.get_mut(&outcome.key.account_id) {
+                let (message_id, accepted_at) = (outcome.key.message_id, outcome.accepted_at);
+                let memo = "given up by our own fault";
+                account.reverse(&mut transaction, message_id, accepted_at, 1, self.now(), memo).await?;
+            }
+        }
+        write_attempts(&mut transaction, outcomes, node).await?;
         write_recipients(&mut transaction, &deciding).await?;
-        write_queue(&mut transaction, &deciding).await?;
+        write_queue(self.engine(), &mut transaction, &deciding).await?;
         write_usage(&mut transaction, &deciding).await?;
         let invalid: Vec<_> = deciding
             .iter()
             .filter(|outcome| outcome.verdict.enters_invalid_library())
             .map(|outcome| new_invalid(outcome))
             .collect();
-        let library_changes = !invalid.is_empty();
+        let entered = !invalid.is_empty();
         invalid::enter(&mut transaction, invalid).await?;
         transaction.commit().await?;
-        if library_changes {
+        if entered {
             self.invalid_library_changed();
         }
         Ok(())
     }
 
-    async fn reverse_own_faults(&self, connection: &mut AnyConnection, outcomes: &[Outcome]) -> Result<()> {
-        let mut faults: Vec<_> = outcomes.iter().filter(|outcome| outcome.is_own_fault()).collect();
-        faults.sort_by_key(|outcome| outcome.key);
-        for outcome in faults {
-            if let Some(mut account) = Reversing::load(self, connection, outcome.key.account_id).await? {
-                let memo = "given up by our own fault";
-                account
-                    .reverse(connection, outcome.key.message_id, outcome.accepted_at, 1, self.now(), memo)
-                    .await?;
+    /// Locks the accounts that are paid back for what we gave up ourselves.
+    async fn accounts_at_fault(
+        &self,
+        connection: &mut AnyConnection,
+        outcomes: &[Outcome],
+    ) -> Result<BTreeMap<i64, Reversing>> {
+        let faults = outcomes.iter().filter(|outcome| outcome.is_own_fault());
+        let ids: BTreeSet<i64> = faults.map(|outcome| outcome.key.account_id).collect();
+        let mut accounts = BTreeMap::new();
+        for account_id in ids {
+            if let Some(account) = Reversing::load(self, connection, account_id).await? {
+                accounts.insert(account_id, account);
             }
         }
-        Ok(())
+        Ok(accounts)
+    }
+
+    /// Which of `keys` nobody has decided about yet.
+    async fn still_waiting(&self, connection: &mut AnyConnection, keys: &[MailKey]) -> Result<Vec<MailKey>> {
+        let mut sorted = keys.to_vec();
+        sorted.sort_unstable();
+        let mut waiting = Vec::new();
+        for key in sorted {
+            let sql = format!(
+                "SELECT 1 FROM recipient WHERE account_id = $1 AND message_id = $2 AND number = $3 AND state = $4{}",
+                self.engine().for_update()
+            );
+            let row = sqlx::query(AssertSqlSafe(sql))
+                .bind(key.account_id)
+                .bind(key.message_id)
+                .bind(key.number)
+                .bind(State::Waiting as i64)
+                .fetch_optional(&mut *connection)
+                .await?;
+            waiting.extend(row.map(|_| key));
+        }
+        Ok(waiting)
     }
 }
 
@@ -168,18 +200,20 @@ fn new_invalid(outcome: &Outcome) -> NewInvalid {
     }
 }
 
-async fn write_attempts(
-    connection: &mut AnyConnection,
-    attempts: &[(&Outcome, &i64)],
-    node: i64,
-) -> Result<()> {
+/// The same for the same attempt, so that a batch that is given again adds no second line: when it began, and which
+/// one it was.
+fn attempt_id(outcome: &Outcome) -> i64 {
+    (outcome.started_at.0 << 6) | (outcome.attempts & 63)
+}
+
+async fn write_attempts(connection: &mut AnyConnection, outcomes: &[Outcome], node: i64) -> Result<()> {
     ATTEMPTS
-        .run(connection, attempts, |query, (outcome, id)| {
+        .run(connection, outcomes, |query, outcome| {
             query
                 .bind(outcome.key.account_id)
                 .bind(outcome.key.message_id)
                 .bind(outcome.key.number)
-                .bind(**id)
+                .bind(attempt_id(outcome))
                 .bind(outcome.started_at.0)
                 .bind(outcome.finished_at.0)
                 .bind(node)
@@ -215,7 +249,7 @@ async fn write_recipients(connection: &mut AnyConnection, outcomes: &[&Outcome])
     Ok(())
 }
 
-async fn write_queue(connection: &mut AnyConnection, outcomes: &[&Outcome]) -> Result<()> {
+async fn write_queue(engine: Engine, connection: &mut AnyConnection, outcomes: &[&Outcome]) -> Result<()> {
     let (deferred, done): (Vec<&Outcome>, Vec<&Outcome>) =
         outcomes.iter().partition(|outcome| outcome.verdict.disposition == Disposition::Temporary);
     DEFERRED
@@ -243,7 +277,7 @@ async fn write_queue(connection: &mut AnyConnection, outcomes: &[&Outcome]) -> R
     let mut shared: Vec<_> =
         shared.iter().map(|outcome| (outcome.key.account_id, outcome.key.message_id)).collect();
     shared.dedup();
-    drop_content_without_queue(connection, &shared).await
+    drop_content_without_queue(engine, connection, &shared).await
 }
 
 async fn write_usage(connection: &mut AnyConnection, outcomes: &[&Outcome]) -> Result<()> {

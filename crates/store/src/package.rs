@@ -110,8 +110,12 @@ impl Store {
         let account =
             self.account(request.account_id).await?.ok_or(PurchaseError::NoAccount(request.account_id))?;
         let zone = time::zone(&account.zone)?;
-        // Joined before the transaction begins: joining writes, and SQLite has one writer.
-        self.node().await?;
+        // Made before the transaction begins: the first id of a process joins it, which writes, and SQLite has one
+        // writer.
+        let mut instance_ids = Vec::new();
+        for _ in 0..request.quantity {
+            instance_ids.push(format!("DMBAG-{}", self.next_id().await?));
+        }
         let mut transaction = self.begin().await?;
         let locked = cash_for_update(self, &mut transaction, request.account_id).await?;
         let (balance, sequence) = locked.ok_or(PurchaseError::NoAccount(request.account_id))?;
@@ -135,9 +139,7 @@ impl Store {
         let order_id = next_counted_id(&mut transaction, Counted::Order).await?;
         let ends_at = time::validity_end(&zone, starts_at, prices.validity_months());
         let mut lines = Vec::new();
-        let mut instance_ids = Vec::new();
-        for number in 0..request.quantity {
-            let instance_id = format!("DMBAG-{}", self.next_id().await?);
+        for (number, instance_id) in (0..).zip(&instance_ids) {
             let row = PackageRow {
                 account_id: request.account_id,
                 package: Package {
@@ -157,7 +159,6 @@ impl Store {
             insert(&mut transaction, &row).await?;
             let cash_before = balance.0 - offer.price.0 * number;
             lines.extend(purchase_lines(&row, sequence + 1 + number * 2, cash_before, now));
-            instance_ids.push(instance_id);
         }
         append(&mut transaction, &lines).await?;
         set_cash(&mut transaction, request.account_id, after, sequence + 2 * request.quantity).await?;

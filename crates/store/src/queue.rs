@@ -17,7 +17,7 @@ use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use crate::admission::still_charged;
 use crate::bulk::{Bulk, filled, in_dialect};
-use crate::{Result, Store, StoreError};
+use crate::{Engine, Result, Store, StoreError};
 
 /// A message with the recipients that one claim (or one acceptance) hands to this node.
 #[derive(Clone, Debug)]
@@ -139,8 +139,33 @@ impl Store {
             mails[place].recipients.push(claimed.recipient);
         }
         lease(&mut transaction, &keys, node).await?;
-        transaction.commit().await?;
+        if let Err(error) = transaction.commit().await {
+            // The commit may have happened though its answer was lost: what nobody holds must not stay leased.
+            if let Err(error) = self.free_own_leases(&keys, node).await {
+                tracing::error!(%error, mails = keys.len(), "mails may stay leased to this node until it restarts");
+            }
+            return Err(error.into());
+        }
         Ok(mails)
+    }
+
+    /// Frees mails that are leased to `node` but that nobody holds.
+    pub(crate) async fn free_own_leases(&self, keys: &[MailKey], node: i64) -> Result<()> {
+        let mut transaction = self.begin().await?;
+        for key in keys {
+            sqlx::query(
+                "UPDATE queue SET lease_node = 0 \
+                 WHERE account_id = $1 AND message_id = $2 AND number = $3 AND lease_node = $4",
+            )
+            .bind(key.account_id)
+            .bind(key.message_id)
+            .bind(key.number)
+            .bind(node)
+            .execute(&mut *transaction)
+            .await?;
+        }
+        transaction.commit().await?;
+        Ok(())
     }
 
     /// When the next free mail is due, if any waits.
@@ -169,8 +194,8 @@ impl Store {
         let mut transaction = self.begin().await?;
         // A mail whose lease another took is the other's now.
         let keys: Vec<_> = mails.iter().map(|mail| mail.key).collect();
-        let lost = lost_leases(&mut transaction, &keys, node).await?;
-        let held: Vec<_> = mails.iter().filter(|mail| !lost.contains(&mail.key)).collect();
+        let held = held_leases(self.engine(), &mut transaction, &keys, node).await?;
+        let held: Vec<_> = mails.iter().filter(|mail| held.contains(&mail.key)).collect();
         HAND_BACK
             .run(&mut transaction, &held, |query, mail| {
                 query
@@ -305,7 +330,7 @@ impl Store {
             .bind(message.try_get::<i64, _>(2)?)
             .execute(&mut *transaction)
             .await?;
-        drop_content_without_queue(&mut transaction, &[(account_id, message_id)]).await?;
+        drop_content_without_queue(self.engine(), &mut transaction, &[(account_id, message_id)]).await?;
         record_event(&mut transaction, (account_id, message_id, event_id), self.now(), "cancel", by).await?;
         transaction.commit().await?;
         Ok(Cancelled::Mails(mails))
@@ -358,12 +383,14 @@ async fn lease(connection: &mut AnyConnection, keys: &[MailKey], node: i64) -> R
     Ok(())
 }
 
-/// Which of `keys` are no longer leased to this node: another took them while it slept.
-pub(crate) async fn lost_leases(
+/// Which of `keys` are still leased to this node, locked until the transaction ends: from others it may have been
+/// taken while it slept, or its commit may have happened though its answer was lost.
+pub(crate) async fn held_leases(
+    engine: Engine,
     connection: &mut AnyConnection,
     keys: &[MailKey],
     node: i64,
-) -> Result<Vec<MailKey>> {
+) -> Result<HashSet<MailKey>> {
     const SIZE: usize = 32;
     let mut held = HashSet::with_capacity(keys.len());
     let rows: Vec<_> = (0..SIZE)
@@ -373,11 +400,15 @@ pub(crate) async fn lost_leases(
         })
         .collect();
     let sql = format!(
-        "SELECT account_id, message_id, number FROM queue WHERE lease_node + 0 = $1 AND ({})",
-        rows.join(" OR ")
+        "SELECT account_id, message_id, number FROM queue WHERE lease_node + 0 = $1 AND ({}) \
+         ORDER BY account_id, message_id, number{}",
+        rows.join(" OR "),
+        engine.for_update()
     );
     let sql = in_dialect(connection.backend_name(), sql);
-    for chunk in filled(keys, SIZE) {
+    let mut sorted = keys.to_vec();
+    sorted.sort_unstable();
+    for chunk in filled(&sorted, SIZE) {
         let query = sqlx::query(AssertSqlSafe(sql.clone())).bind(node);
         let query = chunk
             .iter()
@@ -390,15 +421,26 @@ pub(crate) async fn lost_leases(
             });
         }
     }
-    Ok(keys.iter().copied().filter(|key| !held.contains(key)).collect())
+    Ok(held)
 }
 
-/// Drops the content of messages that no recipient waits for any more.
+/// Drops the content of messages that no recipient waits for any more; `messages` in their order.
+///
+/// On PostgreSQL two nodes may end the last two recipients of a message at once, each still seeing the other's row.
+/// Locking the content first makes the second wait, and its next statement sees what the first has done.
 pub(crate) async fn drop_content_without_queue(
+    engine: Engine,
     connection: &mut AnyConnection,
     messages: &[(i64, i64)],
 ) -> Result<()> {
     for (account_id, message_id) in messages {
+        if engine == Engine::Postgres {
+            sqlx::query("SELECT 1 FROM content WHERE account_id = $1 AND message_id = $2 FOR UPDATE")
+                .bind(*account_id)
+                .bind(*message_id)
+                .fetch_optional(&mut *connection)
+                .await?;
+        }
         sqlx::query(
             "DELETE FROM content WHERE account_id = $1 AND message_id = $2 \
              AND NOT EXISTS (SELECT 1 FROM queue q WHERE q.account_id = $3 AND q.message_id = $4)",

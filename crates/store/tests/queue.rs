@@ -21,6 +21,8 @@ on_both_engines!(
     r03_a_mail_given_up_by_our_own_fault_is_paid_back,
     a_dead_nodes_leases_are_taken_over,
     a_node_that_slept_decides_nothing_but_delivery,
+    r03_r26_outcomes_given_twice_count_once,
+    what_a_dead_node_claimed_late_is_not_lost,
     claims_stop_at_the_bytes_asked_for,
     the_mail_log_pages_and_filters,
     the_days_counts_follow_the_outcomes,
@@ -144,7 +146,13 @@ async fn a_dead_nodes_leases_are_taken_over(bench: Bench) {
     assert_eq!(other.reclaim_dead_leases().await.unwrap(), 0, "it lives");
     bench.clock.advance_micros(31 * SECOND_MICROS);
     assert!(other.heartbeat().await.unwrap());
-    assert_eq!(other.reclaim_dead_leases().await.unwrap(), 4);
+    for freed in [0, 0, 4] {
+        assert_eq!(
+            other.reclaim_dead_leases().await.unwrap(),
+            freed,
+            "only an unchanged heartbeat is a dead node's"
+        );
+    }
     assert!(!bench.store.heartbeat().await.unwrap(), "the sleeper is told");
     assert_eq!(other.claim(100, 1 << 20).await.unwrap()[0].recipients.len(), 4);
 }
@@ -156,7 +164,9 @@ async fn a_node_that_slept_decides_nothing_but_delivery(bench: Bench) {
     let other = bench.second_node().await;
     bench.clock.advance_micros(31 * SECOND_MICROS);
     other.heartbeat().await.unwrap();
-    other.reclaim_dead_leases().await.unwrap();
+    for _ in 0..3 {
+        other.reclaim_dead_leases().await.unwrap();
+    }
     other.claim(100, 1 << 20).await.unwrap();
     assert!(!bench.store.heartbeat().await.unwrap());
     bench.store.rejoin().await.unwrap();
@@ -227,4 +237,41 @@ async fn the_days_counts_follow_the_outcomes(bench: Bench) {
     let day = days[0];
     assert_eq!((day.accepted, day.delivered, day.invalid, day.spam, day.failed), (4, 1, 1, 1, 1));
     assert!(bench.store.is_listed_invalid(account.id, "user1@example.net").await.unwrap().is_some());
+}
+
+async fn r03_r26_outcomes_given_twice_count_once(bench: Bench) {
+    let account = Account::new(&bench.store, "UTC").await;
+    account.admission(None).submit(account.mail(&names(3)).await).await.expect("accepted");
+    let mail = bench.store.claim(100, 1 << 20).await.unwrap().remove(0);
+    let own_fault = Verdict::permanent(ErrorClassification::SysOutInternal);
+    let later = bench.store.now().plus_micros(SECOND_MICROS);
+    let batch = [
+        outcome(&mail, 0, own_fault, None),
+        outcome(&mail, 1, Verdict::DELIVERED, None),
+        outcome(&mail, 2, Verdict::temporary(ErrorClassification::SmtpGreylist), Some(later)),
+    ];
+    for _ in 0..2 {
+        bench.store.commit_outcomes(&batch).await.unwrap();
+    }
+    assert_eq!(bench.store.account_numbers(account.id).await.unwrap().unwrap().free_left, 1_998);
+    let day = bench.store.usage_by_day(account.id, mail.day, mail.day + 1, None).await.unwrap()[0];
+    assert_eq!((day.accepted, day.delivered, day.failed), (3, 1, 1));
+    let timeline = bench.store.timeline(account.id, mail.message_id).await.unwrap().unwrap();
+    assert_eq!(timeline.attempts.len(), 3);
+    account.verify().await;
+}
+
+async fn what_a_dead_node_claimed_late_is_not_lost(bench: Bench) {
+    let account = Account::new(&bench.store, "UTC").await;
+    account.admission(None).submit(account.mail(&names(2)).await).await.expect("accepted");
+    let other = bench.second_node().await;
+    bench.clock.advance_micros(31 * SECOND_MICROS);
+    other.heartbeat().await.unwrap();
+    for _ in 0..3 {
+        other.reclaim_dead_leases().await.unwrap();
+    }
+    assert_eq!(bench.store.claim(100, 1 << 20).await.unwrap()[0].recipients.len(), 2, "it does not know yet");
+    bench.store.rejoin().await.unwrap();
+    assert_eq!(other.reclaim_dead_leases().await.unwrap(), 2);
+    assert_eq!(other.claim(100, 1 << 20).await.unwrap()[0].recipients.len(), 2);
 }

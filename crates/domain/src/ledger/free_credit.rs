@@ -1,5 +1,7 @@
 //! R06: the free credit: so many mails in all for an account, at most so many on one local day.
 
+use crate::quota::not_before;
+
 /// The free credit of one account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FreeCredit {
@@ -13,13 +15,14 @@ pub struct FreeCredit {
 impl FreeCredit {
     /// Free mails that can be used on local day `day`.
     pub fn available(&self, day: i64, daily_max: i64) -> i64 {
-        let used = if day == self.day { self.day_used } else { 0 };
+        let used = if not_before(self.day, day) == self.day { self.day_used } else { 0 };
         (daily_max - used).min(self.total_left).max(0)
     }
 
     /// Takes up to `wanted` mails for `day`; returns how many it took.
     pub fn take(&mut self, day: i64, daily_max: i64, wanted: i64) -> i64 {
         let taken = self.available(day, daily_max).min(wanted);
+        let day = not_before(self.day, day);
         if taken > 0 {
             if self.day != day {
                 self.day = day;

@@ -59,11 +59,11 @@ impl Allowance {
     }
 
     pub fn used_on(&self, day: i64) -> i64 {
-        if self.day == day { self.day_used } else { 0 }
+        if self.day == not_before(self.day, day) { self.day_used } else { 0 }
     }
 
     pub fn used_in(&self, month: i64) -> i64 {
-        if self.month == month { self.month_used } else { 0 }
+        if self.month == not_before(self.month, month) { self.month_used } else { 0 }
     }
 
     /// Counts `mails` on the day and month of `at`, or says why not and counts nothing.
@@ -86,9 +86,9 @@ impl Allowance {
             });
         }
         *self = Allowance {
-            day: day.number,
+            day: not_before(self.day, day.number),
             day_used: day_used + mails,
-            month,
+            month: not_before(self.month, month),
             month_used: month_used + mails,
             ..*self
         };
@@ -104,6 +104,12 @@ impl Allowance {
             self.month_used = (self.month_used - mails).max(0);
         }
     }
+}
+
+/// The period that counts: a clock that steps back over a boundary, or another node's that is a moment behind,
+/// finds the period that it has just left and must not start its count anew.
+pub(crate) fn not_before(kept: i64, now: i64) -> i64 {
+    if now + 1 == kept { kept } else { now }
 }
 
 #[cfg(test)]
@@ -146,6 +152,19 @@ mod tests {
             (Period::Month, 300, at("2026-11-01T00:00:00Z"))
         );
         allowance.take(&utc, at("2026-11-01T00:00:00Z"), 10).expect("a new month");
+    }
+
+    #[test]
+    fn r17_a_clock_that_steps_back_over_midnight_gains_nothing() {
+        let utc = zone("UTC").unwrap();
+        let mut allowance = Allowance::new(10);
+        let (before, after) = (at("2026-10-31T23:59:59.9Z"), at("2026-11-01T00:00:00Z"));
+        allowance.take(&utc, before, 10).unwrap();
+        allowance.take(&utc, after, 6).unwrap();
+        assert!(allowance.take(&utc, before, 5).is_err(), "counted on the new day");
+        allowance.take(&utc, before, 4).unwrap();
+        assert!(allowance.take(&utc, after, 1).is_err());
+        assert_eq!((allowance.day_used, allowance.month_used), (10, 10));
     }
 
     #[test]

@@ -4,16 +4,17 @@
 //! action, throttle, the action itself, the answer. Whatever goes wrong on the way is answered in the protocol's
 //! own form, in the format that the caller asked for as far as it could be read.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method, Response, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use indicia_store::admission::Nonce;
 use tracing::Instrument;
 
 use super::actions::{self, Version};
+use super::body::read_body;
 use super::call::Call;
 use super::protocol::answer::{Answerer, Envelope, Format, new_request_id};
 use super::protocol::parameters::shown;
@@ -24,8 +25,6 @@ use super::protocol::{ApiError, Parameters};
 use super::{Api, ApiState};
 use crate::message::is_idempotency_key;
 
-/// How long a client may take to send its body, waiting for room included.
-const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 const IDEMPOTENCY_HEADER: &str = "x-indicia-idempotency-key";
 
 /// Answers any request to `/`.
@@ -46,10 +45,16 @@ pub async fn serve(State(state): State<ApiState>, request: Request) -> Response<
     let seconds = started.elapsed().as_secs_f64();
     state.inner.metrics.finished(action, &code, seconds);
     span.in_scope(|| tracing::debug!(action, code, seconds, "API call"));
-    match outcome {
-        Ok(fields) => answerer.success(fields),
-        Err(error) => answerer.failure(&error),
+    let error = match outcome {
+        Ok(fields) => return answerer.success(fields),
+        Err(error) => error,
+    };
+    let mut response = answerer.failure(&error);
+    if error.status == StatusCode::PAYLOAD_TOO_LARGE {
+        // Not all of the body need have been read, so what comes next on this connection is no request.
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
+    response
 }
 
 /// Answers a path other than `/`.
@@ -134,61 +139,6 @@ async fn authenticate(api: &Api, incoming: &Incoming<'_>) -> Result<(i64, Nonce)
     Ok((key.account_id, Nonce { access_key_id: claim.access_key_id, nonce: claim.nonce }))
 }
 
-/// Takes the body into memory, once there is room for it.
-async fn read_body(
-    api: &Api,
-    headers: &HeaderMap,
-    body: Body,
-) -> Result<(Bytes, tokio::sync::OwnedSemaphorePermit), ApiError> {
-    let limit = api.settings.body_bytes_max;
-    let announced = header_text(headers, "content-length").and_then(|text| text.parse::<usize>().ok());
-    let chunked = headers.contains_key(header::TRANSFER_ENCODING);
-    let expected = announced.unwrap_or(if chunked { limit } else { 0 });
-    if expected > limit {
-        return Err(too_large(limit));
-    }
-    // Never more than there is in all, which would wait for ever.
-    let kib = expected.div_ceil(1024).min(api.settings.body_bytes_in_flight_max / 1024);
-    let kib = u32::try_from(kib).unwrap_or(u32::MAX);
-    let read = async {
-        let room = api.body_kib.clone().acquire_many_owned(kib).await.map_err(|_| ApiError::internal())?;
-        let bytes = axum::body::to_bytes(body, limit).await.map_err(|error| unreadable(error, limit))?;
-        Ok((bytes, room))
-    };
-    tokio::time::timeout(BODY_TIMEOUT, read).await.unwrap_or_else(|_| {
-        Err(ApiError::new(
-            StatusCode::REQUEST_TIMEOUT,
-            "RequestTimeout",
-            format!("The body did not arrive within {} seconds.", BODY_TIMEOUT.as_secs()),
-            "Send the request again.",
-        ))
-    })
-}
-
-fn unreadable(error: axum::Error, limit: usize) -> ApiError {
-    let mut cause: Option<&dyn std::error::Error> = Some(&error);
-    while let Some(inner) = cause {
-        if inner.is::<http_body_util::LengthLimitError>() {
-            return too_large(limit);
-        }
-        cause = inner.source();
-    }
-    ApiError::bad_request(
-        "InvalidBody.Incomplete",
-        "The body of the request could not be read to its end.",
-        "Send the request again.",
-    )
-}
-
-fn too_large(limit: usize) -> ApiError {
-    ApiError::new(
-        StatusCode::PAYLOAD_TOO_LARGE,
-        "RequestEntityTooLarge",
-        format!("The body has more than {limit} bytes."),
-        "Send less: a mail's text and HTML may have 8 MB each.",
-    )
-}
-
 /// The body, if it is a form.
 fn form_of<'a>(headers: &HeaderMap, body: &'a Bytes) -> Result<&'a [u8], ApiError> {
     let kind = header_text(headers, "content-type").unwrap_or_default();
@@ -247,7 +197,7 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
     }
 }
 
-fn header_text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+pub(super) fn header_text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim).filter(|text| !text.is_empty())
 }
 

@@ -3,6 +3,7 @@
 //! | module | what it is for |
 //! | --- | --- |
 //! | [`gateway`] | one request's way: body, parameters, signature, throttle, action, answer |
+//! | `body` | how a request's body comes into memory, and no more of it than there is room for |
 //! | [`protocol`] | the parts of that way: parameters, signatures, replay guard, errors, answers |
 //! | [`actions`] | which action is whose: the table |
 //! | [`directmail`], [`billing`] | the actions, one file for each resource |
@@ -11,6 +12,7 @@
 
 pub mod actions;
 pub mod billing;
+mod body;
 pub mod call;
 pub mod directmail;
 pub mod failure;

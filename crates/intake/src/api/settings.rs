@@ -8,8 +8,9 @@ use indicia_domain::time::Clock;
 
 use super::protocol::throttle::ThrottleLimits;
 
-/// Bytes of a request's body unless configured otherwise: an 8 MB body, percent-encoded, with room.
-pub const BODY_BYTES_MAX: usize = 15 * 1024 * 1024;
+/// Bytes of a request's body unless configured otherwise. HtmlBody and TextBody may have 8 MiB each, and percent-encoding
+/// makes three bytes of each byte of Chinese text: 48 MiB, and room for the other parameters.
+pub const BODY_BYTES_MAX: usize = 50 * 1024 * 1024;
 
 /// Everything that the API needs to be told.
 #[derive(Clone)]

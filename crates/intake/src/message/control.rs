@@ -2,23 +2,33 @@
 //!
 //! `X-AliDM-Trace` names a tag and switches tracking; `X-AliDM-Settings` chooses unsubscribe links and an IP pool.
 //! Both are for this server, so they are taken out of the mail. What they ask for and this server does not do is
-//! refused, since a sender who believes that his mail is tracked must not be left in that belief.
+//! refused, since a sender who believes that his mail is tracked must not be left in that belief. So is the
+//! `default` unsubscribe policy for a batch sender, which would put a link into his mail.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
+use serde_json::Value;
 
+/// What is said to whoever asks for unsubscribe links, over the API and over SMTP.
+pub const UNSUBSCRIBE_LATER: &str = "this server makes no unsubscribe links yet; they come with a later version, so use disabled or leave it out";
 /// Characters of a tag's name.
 pub const TAG_CHARS_MAX: usize = 128;
 
 /// Why a control header is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ControlError {
-    #[error("{0} is not Base64 of a JSON object of the documented fields")]
-    Malformed(&'static str),
+    #[error("{0} is not Base64")]
+    NotBase64(&'static str),
+    #[error("{0} is Base64, but not of a JSON object whose fields have the documented types")]
+    NotJson(&'static str),
     #[error("the tag of X-AliDM-Trace must have 1 to 128 letters, digits, '_' or '-'")]
     Tag,
-    #[error("X-AliDM-Trace asks for tracking, which this server does not do")]
+    #[error("{0} of X-AliDM-Trace must be \"0\" or \"1\"")]
+    Switch(&'static str),
+    #[error(
+        "X-AliDM-Trace asks for tracking, which this server does not do yet; it comes with a later version"
+    )]
     Tracking,
     #[error("Invalid setting: Unsubscribe.LinkType")]
     LinkType,
@@ -32,8 +42,8 @@ pub enum ControlError {
 #[serde(rename_all = "PascalCase")]
 struct Trace {
     tag_name: Option<String>,
-    open_trace: Option<String>,
-    link_trace: Option<String>,
+    open_trace: Option<Value>,
+    link_trace: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -59,7 +69,8 @@ struct OutboundIp {
 /// The tag that a trace header names.
 pub fn read_trace(value: &str) -> Result<Option<String>, ControlError> {
     let trace: Trace = decode("X-AliDM-Trace", value)?;
-    if [&trace.open_trace, &trace.link_trace].into_iter().flatten().any(|on| on == "1") {
+    let opens = is_on("OpenTrace", trace.open_trace.as_ref())?;
+    if is_on("LinkTrace", trace.link_trace.as_ref())? || opens {
         return Err(ControlError::Tracking);
     }
     match trace.tag_name.filter(|tag| !tag.is_empty()) {
@@ -68,11 +79,26 @@ pub fn read_trace(value: &str) -> Result<Option<String>, ControlError> {
     }
 }
 
-/// Accepts a settings header that asks for nothing beyond the defaults.
-pub fn check_settings(value: &str) -> Result<(), ControlError> {
+/// A switch: documented as a text, but many write the number.
+fn is_on(name: &'static str, value: Option<&Value>) -> Result<bool, ControlError> {
+    match value {
+        None => Ok(false),
+        Some(Value::String(text)) if matches!(text.as_str(), "" | "0") => Ok(false),
+        Some(Value::String(text)) if text == "1" => Ok(true),
+        Some(Value::Number(number)) if number.as_u64() == Some(0) => Ok(false),
+        Some(Value::Number(number)) if number.as_u64() == Some(1) => Ok(true),
+        Some(_) => Err(ControlError::Switch(name)),
+    }
+}
+
+/// Accepts a settings header that asks for nothing that this server does not do. `default` makes no unsubscribe link
+/// for a trigger sender (dossier 8.4), but would for one of type batch.
+pub fn check_settings(value: &str, is_batch_sender: bool) -> Result<(), ControlError> {
     let settings: Settings = decode("X-AliDM-Settings", value)?;
-    let plain = |value: &Option<String>| {
-        value.as_deref().is_none_or(|value| matches!(value, "" | "disabled" | "default"))
+    let plain = |value: &Option<String>| match value.as_deref() {
+        None | Some("" | "disabled") => true,
+        Some("default") => !is_batch_sender,
+        Some(_) => false,
     };
     if let Some(unsubscribe) = &settings.unsubscribe {
         if !plain(&unsubscribe.link_type) {
@@ -96,8 +122,8 @@ pub fn is_tag(tag: &str) -> bool {
 
 fn decode<T: serde::de::DeserializeOwned>(header: &'static str, value: &str) -> Result<T, ControlError> {
     let packed: String = value.split_ascii_whitespace().collect();
-    let json = STANDARD.decode(packed).map_err(|_| ControlError::Malformed(header))?;
-    serde_json::from_slice(&json).map_err(|_| ControlError::Malformed(header))
+    let json = STANDARD.decode(packed).map_err(|_| ControlError::NotBase64(header))?;
+    serde_json::from_slice(&json).map_err(|_| ControlError::NotJson(header))
 }
 
 #[cfg(test)]
@@ -112,13 +138,29 @@ mod tests {
         assert_eq!(trace(r#"{"TagName":"t","OpenTrace":"1"}"#), Err(ControlError::Tracking));
         assert_eq!(trace(r#"{"TagName":"t","LinkTrace":"1"}"#), Err(ControlError::Tracking));
         assert_eq!(trace(r#"{"TagName":"a b"}"#), Err(ControlError::Tag));
-        assert_eq!(trace("[]x"), Err(ControlError::Malformed("X-AliDM-Trace")));
-        assert_eq!(read_trace("*"), Err(ControlError::Malformed("X-AliDM-Trace")));
+        assert_eq!(trace("[]x"), Err(ControlError::NotJson("X-AliDM-Trace")));
+        assert_eq!(trace(r#"{"TagName":7}"#), Err(ControlError::NotJson("X-AliDM-Trace")));
+        assert_eq!(read_trace("*"), Err(ControlError::NotBase64("X-AliDM-Trace")));
+        let refused = trace("no JSON").unwrap_err().to_string();
+        assert!(refused.contains("is Base64, but not of a JSON object"), "{refused}");
+    }
+
+    #[test]
+    fn a_switch_may_be_a_number() {
+        let trace = |json: &str| read_trace(&STANDARD.encode(json));
+        assert_eq!(trace(r#"{"TagName":"t","OpenTrace":0,"LinkTrace":""}"#), Ok(Some("t".to_owned())));
+        assert_eq!(trace(r#"{"TagName":"t","OpenTrace":null}"#), Ok(Some("t".to_owned())));
+        assert_eq!(trace(r#"{"TagName":"t","OpenTrace":1}"#), Err(ControlError::Tracking));
+        assert_eq!(trace(r#"{"LinkTrace":1}"#), Err(ControlError::Tracking));
+        for other in ["2", "\"yes\"", "true", "1.5", "-1", "[1]"] {
+            let json = format!(r#"{{"OpenTrace":1,"LinkTrace":{other}}}"#);
+            assert_eq!(trace(&json), Err(ControlError::Switch("LinkTrace")), "{other}");
+        }
     }
 
     #[test]
     fn settings_beyond_the_defaults_are_refused() {
-        let settings = |json: &str| check_settings(&STANDARD.encode(json));
+        let settings = |json: &str| check_settings(&STANDARD.encode(json), false);
         assert_eq!(
             settings(r#"{"Version":"1.0","Unsubscribe":{"LinkType":"disabled","FilterLevel":"default"}}"#),
             Ok(())
@@ -126,6 +168,20 @@ mod tests {
         assert_eq!(settings(r#"{"Unsubscribe":{"LinkType":"zh-cn"}}"#), Err(ControlError::LinkType));
         assert_eq!(settings(r#"{"Unsubscribe":{"FilterLevel":"mailfrom"}}"#), Err(ControlError::FilterLevel));
         assert_eq!(settings(r#"{"OutboundIp":{"IpPoolId":"e4"}}"#), Err(ControlError::IpPool));
-        assert_eq!(settings("no"), Err(ControlError::Malformed("X-AliDM-Settings")));
+        assert_eq!(settings("no"), Err(ControlError::NotJson("X-AliDM-Settings")));
+    }
+
+    #[test]
+    fn default_is_a_link_for_batch_senders_only() {
+        for (json, batch) in [
+            (r#"{"Unsubscribe":{"LinkType":"default"}}"#, Err(ControlError::LinkType)),
+            (r#"{"Unsubscribe":{"FilterLevel":"default"}}"#, Err(ControlError::FilterLevel)),
+            (r#"{"Unsubscribe":{"LinkType":"disabled","FilterLevel":""}}"#, Ok(())),
+            (r#"{"Version":"1.0"}"#, Ok(())),
+        ] {
+            let value = STANDARD.encode(json);
+            assert_eq!(check_settings(&value, true), batch, "{json}");
+            assert_eq!(check_settings(&value, false), Ok(()), "{json}");
+        }
     }
 }

@@ -10,6 +10,7 @@ pub mod control;
 pub mod display;
 pub mod headers;
 pub mod mailbox;
+pub mod mime;
 pub mod password;
 pub mod prepare;
 pub mod recipients;

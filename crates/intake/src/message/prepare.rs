@@ -1,11 +1,12 @@
-//! Makes a message that came over SMTP fit to be sent: one pass over its header section, the body untouched.
+//! Makes a message that came over SMTP fit to be sent: one pass over its header section, the body checked but untouched.
 //!
 //! The section is cut into fields line by line. Runs of fields that stay are copied as they are; those that are for us alone
 //! (Bcc, the idempotency key, the control headers) or that we write ourselves (Return-Path, the trace header) are
 //! left out; Date and Message-ID are added when missing. A header section that could be read in two ways (two
 //! From fields, a line that is no field, a bare CR) is refused, because the reader who signs it, the one who filters
-//! it and the one who shows it must see the same mail. An existing DKIM-Signature stays: it may well be somebody
-//! else's and valid.
+//! it and the one who shows it must see the same mail. The same goes for a body whose MIME structure cannot be read
+//! ([`super::mime`]), and for NULs and lines over 998 octets (RFC 5322 2.1.1, 2.3), which servers further on refuse, cut or
+//! break, the signature with them. An existing DKIM-Signature stays: it may well be somebody else's and valid.
 
 use std::borrow::Cow;
 
@@ -14,10 +15,11 @@ use indicia_smtp::address::Mailbox;
 use mail_builder::headers::date::Date;
 use mail_parser::HeaderValue;
 use mail_parser::parsers::MessageStream;
-use memchr::{memchr, memchr2};
+use memchr::{memchr, memchr_iter, memchr2, memrchr};
 
 use super::control::{self, ControlError};
 use super::mailbox::{MailboxError, NamedMailbox, parse_one};
+use super::mime::{self, MimeError};
 use super::{IDEMPOTENCY_HEADER, LINE_BYTES_MAX, TRACE_HEADER, is_idempotency_key, message_id_of};
 
 /// Octets of a header section: what mail programs make is under 20 KB, and everyone after us must read it.
@@ -43,6 +45,8 @@ pub struct Submission<'a> {
     pub author: Author<'a>,
     /// Whether the client asked for SMTPUTF8 (RFC 6531).
     pub smtputf8: bool,
+    /// Whether the sender address is of type batch, for which some settings mean more.
+    pub is_batch_sender: bool,
     /// Whole header fields with their CRLFs to put on top, such as Received (RFC 5321 4.4); may be empty.
     pub trace: &'a str,
 }
@@ -88,6 +92,14 @@ pub enum PrepareError {
     Author { from: String, allowed: String },
     #[error("the idempotency key must have 1 to 256 printable ASCII characters")]
     IdempotencyKey,
+    #[error("line {0} of the body has a NUL octet; send binary data as base64")]
+    BodyNul(usize),
+    #[error(
+        "line {0} of the body has more than 998 octets; break it or send it as quoted-printable or base64"
+    )]
+    BodyLineTooLong(usize),
+    #[error(transparent)]
+    Mime(#[from] MimeError),
     #[error(transparent)]
     Setting(#[from] ControlError),
 }
@@ -99,6 +111,8 @@ enum Known {
     Subject,
     Date,
     MessageId,
+    ContentType,
+    TransferEncoding,
     /// May stand once only, is otherwise left alone.
     Once(&'static str),
     IdempotencyKey,
@@ -113,8 +127,12 @@ enum Known {
 struct Found<'a> {
     from: Option<NamedMailbox>,
     subject: Option<&'a [u8]>,
+    content_type: Option<&'a [u8]>,
+    transfer_encoding: Option<&'a [u8]>,
     has_date: bool,
     has_message_id: bool,
+    has_settings: bool,
+    has_trace: bool,
     idempotency_key: Option<String>,
     tag: Option<String>,
     once: Vec<&'static str>,
@@ -126,7 +144,7 @@ pub fn prepare(content: &[u8], submission: &Submission<'_>) -> Result<Prepared, 
     prepared.extend_from_slice(submission.trace.as_bytes());
     push_field(&mut prepared, TRACE_HEADER, &submission.message_id.to_string());
     let mut found = Found::default();
-    let body_start = walk(content, &mut prepared, &mut found)?;
+    let body_start = walk(content, submission.is_batch_sender, &mut prepared, &mut found)?;
     let header = &content[..body_start];
     let eight_bit_header = !header.is_ascii();
     if eight_bit_header && !submission.smtputf8 {
@@ -137,6 +155,10 @@ pub fn prepare(content: &[u8], submission: &Submission<'_>) -> Result<Prepared, 
     }
     let from = found.from.ok_or(PrepareError::NoFrom)?.mailbox;
     check_author(&from, submission.author)?;
+    let body = &content[body_start..];
+    let (content_type, encoding) = (found.content_type.map(unfold), found.transfer_encoding.map(unfold));
+    mime::check(content_type.transpose()?.as_deref(), encoding.transpose()?.as_deref(), body)?;
+    check_body(body)?;
     if !found.has_date {
         push_field(&mut prepared, "Date", &Date::new(submission.now.seconds()).to_rfc822());
     }
@@ -145,7 +167,6 @@ pub fn prepare(content: &[u8], submission: &Submission<'_>) -> Result<Prepared, 
         push_field(&mut prepared, "Message-ID", &format!("<{id}>"));
     }
     prepared.extend_from_slice(b"\r\n");
-    let body = &content[body_start..];
     prepared.extend_from_slice(body);
     Ok(Prepared {
         content: prepared,
@@ -165,7 +186,12 @@ fn push_field(prepared: &mut Vec<u8>, name: &str, value: &str) {
 }
 
 /// Copies the fields that stay; returns where the body begins (after the blank line).
-fn walk<'a>(content: &'a [u8], kept: &mut Vec<u8>, found: &mut Found<'a>) -> Result<usize, PrepareError> {
+fn walk<'a>(
+    content: &'a [u8],
+    is_batch_sender: bool,
+    kept: &mut Vec<u8>,
+    found: &mut Found<'a>,
+) -> Result<usize, PrepareError> {
     let (mut position, mut line_number) = (0, 0);
     // Where the field being read begins, and the run of fields that will be copied in one piece.
     let (mut field_start, mut run_start) = (None, 0);
@@ -183,7 +209,7 @@ fn walk<'a>(content: &'a [u8], kept: &mut Vec<u8>, found: &mut Found<'a>) -> Res
         }
         if !continues {
             if let Some(start) = field_start.take() {
-                let stays = note(&content[start..position], line_number - 1, found)?;
+                let stays = note(&content[start..position], line_number - 1, is_batch_sender, found)?;
                 if !stays {
                     kept.extend_from_slice(&content[run_start..start]);
                     run_start = position;
@@ -215,8 +241,32 @@ fn check_line(line: &[u8], line_number: usize) -> Result<(), PrepareError> {
     }
 }
 
+/// Refuses NULs and lines that are too long. Looks at few octets: from the start of a line it is enough to find the
+/// last line end that the longest line could have, as all lines before it are shorter.
+fn check_body(body: &[u8]) -> Result<(), PrepareError> {
+    let line_of = |at: usize| memchr_iter(b'\n', &body[..at]).count() + 1;
+    if let Some(at) = memchr(0, body) {
+        return Err(PrepareError::BodyNul(line_of(at)));
+    }
+    const WITH_CRLF: usize = LINE_BYTES_MAX + 2;
+    let mut start = 0;
+    while body.len() - start > LINE_BYTES_MAX {
+        let longest = &body[start..body.len().min(start + WITH_CRLF)];
+        match memrchr(b'\n', longest) {
+            Some(end) => start += end + 1,
+            None => return Err(PrepareError::BodyLineTooLong(line_of(start))),
+        }
+    }
+    Ok(())
+}
+
 /// Looks at one whole field; returns whether it stays.
-fn note<'a>(field: &'a [u8], line_number: usize, found: &mut Found<'a>) -> Result<bool, PrepareError> {
+fn note<'a>(
+    field: &'a [u8],
+    line_number: usize,
+    is_batch_sender: bool,
+    found: &mut Found<'a>,
+) -> Result<bool, PrepareError> {
     let colon = memchr(b':', field).ok_or(PrepareError::Malformed(line_number))?;
     let name = field[..colon].trim_ascii_end();
     if name.is_empty() || !name.iter().all(u8::is_ascii_graphic) {
@@ -232,10 +282,9 @@ fn note<'a>(field: &'a [u8], line_number: usize, found: &mut Found<'a>) -> Resul
                 Some(_) => Err(PrepareError::Twice("From")),
             }
         }
-        Known::Subject => match found.subject.replace(value) {
-            None => Ok(true),
-            Some(_) => Err(PrepareError::Twice("Subject")),
-        },
+        Known::Subject => only(&mut found.subject, value, "Subject"),
+        Known::ContentType => only(&mut found.content_type, value, "Content-Type"),
+        Known::TransferEncoding => only(&mut found.transfer_encoding, value, "Content-Transfer-Encoding"),
         Known::Date => first(&mut found.has_date, "Date"),
         Known::MessageId => first(&mut found.has_message_id, "Message-ID"),
         Known::Once(name) if found.once.contains(&name) => Err(PrepareError::Twice(name)),
@@ -254,14 +303,23 @@ fn note<'a>(field: &'a [u8], line_number: usize, found: &mut Found<'a>) -> Resul
             }
         }
         Known::Trace => {
+            first(&mut found.has_trace, "X-AliDM-Trace")?;
             found.tag = control::read_trace(&unfold(value)?)?;
             Ok(false)
         }
         Known::Settings => {
-            control::check_settings(&unfold(value)?)?;
+            first(&mut found.has_settings, "X-AliDM-Settings")?;
+            control::check_settings(&unfold(value)?, is_batch_sender)?;
             Ok(false)
         }
         Known::Removed => Ok(false),
+    }
+}
+
+fn only<'a>(seen: &mut Option<&'a [u8]>, value: &'a [u8], name: &'static str) -> Result<bool, PrepareError> {
+    match seen.replace(value) {
+        None => Ok(true),
+        Some(_) => Err(PrepareError::Twice(name)),
     }
 }
 
@@ -273,7 +331,7 @@ fn first(seen: &mut bool, name: &'static str) -> Result<bool, PrepareError> {
 }
 
 fn known(name: &[u8]) -> Option<Known> {
-    const FIELDS: [(&str, Known); 17] = [
+    const FIELDS: [(&str, Known); 18] = [
         ("From", Known::From),
         ("Subject", Known::Subject),
         ("Date", Known::Date),
@@ -282,7 +340,8 @@ fn known(name: &[u8]) -> Option<Known> {
         ("Cc", Known::Once("Cc")),
         ("Sender", Known::Once("Sender")),
         ("Reply-To", Known::Once("Reply-To")),
-        ("Content-Type", Known::Once("Content-Type")),
+        ("Content-Type", Known::ContentType),
+        ("Content-Transfer-Encoding", Known::TransferEncoding),
         ("MIME-Version", Known::Once("MIME-Version")),
         ("Bcc", Known::Removed),
         ("Resent-Bcc", Known::Removed),

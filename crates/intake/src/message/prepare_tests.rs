@@ -3,12 +3,13 @@
 use indicia_domain::time::UnixMicros;
 use proptest::prelude::*;
 
+use super::mime::MimeError;
 use super::prepare::*;
 
 const NOW: UnixMicros = UnixMicros(1_795_400_000_000_000);
 
 fn submission(author: Author<'_>) -> Submission<'_> {
-    Submission { message_id: 42, now: NOW, author, smtputf8: false, trace: "" }
+    Submission { message_id: 42, now: NOW, author, smtputf8: false, is_batch_sender: false, trace: "" }
 }
 
 fn prepared(content: &str) -> Result<Prepared, PrepareError> {
@@ -110,6 +111,77 @@ fn malformed_headers_are_refused() {
     }
     let huge = format!("From: ann@x.example\r\n{}\r\n", "X-Fill: y\r\n".repeat(30_000));
     assert_eq!(prepared(&huge), Err(PrepareError::HeaderTooLarge));
+}
+
+#[test]
+fn a_body_has_no_nul_and_no_line_over_998_octets() {
+    let of = |body: &str| prepared(&format!("From: ann@x.example\r\n\r\n{body}")).map(|_| ());
+    let (longest, longer) = ("x".repeat(998), "x".repeat(999));
+    for good in [
+        String::new(),
+        longest.clone(),
+        format!("{longest}\r\n"),
+        format!("{longest}\r\n\r\na\r\n{longest}\r\n{longest}"),
+        "short\r\n".repeat(3_000),
+        format!("{longest}\r\n").repeat(10),
+    ] {
+        assert_eq!(of(&good), Ok(()), "{} octets", good.len());
+    }
+    let (short, many) = ("a\r\n".repeat(4_000), format!("{longest}\r\n").repeat(9));
+    for (body, line) in [
+        (longer.clone(), 1),
+        (format!("{longer}\r\n"), 1),
+        (format!("a\r\n{longer}\r\nb\r\n"), 2),
+        (format!("{many}{longer}x\r\n"), 10),
+        (format!("{short}{longer}"), 4_001),
+        (format!("{short}{}\r\n{short}", "x".repeat(100_000)), 4_001),
+    ] {
+        assert_eq!(of(&body), Err(PrepareError::BodyLineTooLong(line)), "{} octets", body.len());
+    }
+    for (body, line) in
+        [("\0".to_owned(), 1), ("a\r\n\r\nb\0c\r\n".to_owned(), 3), (format!("{short}\0\0"), 4_001)]
+    {
+        assert_eq!(of(&body), Err(PrepareError::BodyNul(line)), "line {line}");
+    }
+    let words = PrepareError::BodyLineTooLong(7).to_string();
+    assert!(words.starts_with("line 7 of the body has more than 998 octets"), "{words}");
+}
+
+#[test]
+fn mime_that_readers_would_guess_at_is_refused() {
+    let of = |fields: &str, body: &str| {
+        prepared(&format!("From: ann@x.example\r\n{fields}\r\n{body}")).map(|_| ())
+    };
+    let mixed = "Content-Type: multipart/mixed;\r\n\tboundary=\"b1\"\r\n";
+    let parts = "--b1\r\n\r\ntext\r\n--b1--\r\n";
+    assert_eq!(of(mixed, parts), Ok(()));
+    assert_eq!(
+        of("Content-Type: text/html (x)\r\nContent-Transfer-Encoding: BASE64\r\n", "eA==\r\n"),
+        Ok(())
+    );
+    let encoded = format!("{mixed}Content-Transfer-Encoding: quoted-printable\r\n");
+    for (fields, body, why) in [
+        ("Content-Type: multipart/mixed\r\n", parts, MimeError::NoBoundary),
+        ("Content-Type: nonsense\r\n", "", MimeError::ContentType),
+        ("Content-Type:\r\n", "", MimeError::ContentType),
+        ("Content-Transfer-Encoding: uuencode\r\n", "", MimeError::TransferEncoding),
+        (&encoded, parts, MimeError::EncodedMultipart),
+        (mixed, "no parts\r\n", MimeError::BoundaryUnused),
+    ] {
+        assert_eq!(of(fields, body), Err(PrepareError::Mime(why)), "{fields}");
+    }
+    for (name, field) in [
+        ("Content-Type", "Content-Type: text/plain\r\nContent-type: text/html\r\n"),
+        (
+            "Content-Transfer-Encoding",
+            "Content-Transfer-Encoding: 7bit\r\nContent-Transfer-Encoding: 8bit\r\n",
+        ),
+        ("Message-ID", "Message-ID: <a@b>\r\nMessage-Id: <c@d>\r\n"),
+        ("X-AliDM-Trace", "X-AliDM-Trace: e30=\r\nX-AliDM-Trace: e30=\r\n"),
+        ("X-AliDM-Settings", "X-AliDM-Settings: e30=\r\nX-AliDM-Settings: e30=\r\n"),
+    ] {
+        assert_eq!(of(field, ""), Err(PrepareError::Twice(name)));
+    }
 }
 
 #[test]

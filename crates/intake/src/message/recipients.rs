@@ -7,8 +7,11 @@ use super::mailbox::{MailboxError, NamedMailbox, parse_list};
 
 /// Addresses in ToAddress (dossier 4.1).
 pub const TO_MAX: usize = 100;
-/// Addresses in CcAddress: the same, as To and Cc differ only in what is shown.
+/// Addresses in CcAddress alone.
 pub const CC_MAX: usize = 100;
+/// Addresses in ToAddress and CcAddress together: a call has at most 100 (dossier 9), and To and Cc differ only in what
+/// is shown.
+pub const TO_AND_CC_MAX: usize = 100;
 /// Addresses in BccAddress (dossier 4.1).
 pub const BCC_MAX: usize = 2;
 /// Characters of a display name.
@@ -31,6 +34,8 @@ pub enum RecipientsError {
     NameTooLong { parameter: &'static str, position: usize },
     #[error("{parameter} has {given} addresses, more than {limit}")]
     TooMany { parameter: &'static str, given: usize, limit: usize },
+    #[error("ToAddress and CcAddress have {given} addresses together, more than {TO_AND_CC_MAX}")]
+    TooManyTogether { given: usize },
 }
 
 impl RecipientsError {
@@ -42,7 +47,21 @@ impl RecipientsError {
             | RecipientsError::Literal { parameter, .. }
             | RecipientsError::NameTooLong { parameter, .. }
             | RecipientsError::TooMany { parameter, .. } => parameter,
+            RecipientsError::TooManyTogether { .. } => "CcAddress",
         }
+    }
+
+    /// Whether there are too many addresses, rather than a wrong one.
+    pub fn is_too_many(&self) -> bool {
+        matches!(self, RecipientsError::TooMany { .. } | RecipientsError::TooManyTogether { .. })
+    }
+}
+
+/// Refuses more than [`TO_AND_CC_MAX`] shown addresses.
+pub fn check_together(to: &[NamedMailbox], cc: &[NamedMailbox]) -> Result<(), RecipientsError> {
+    match to.len() + cc.len() {
+        given if given > TO_AND_CC_MAX => Err(RecipientsError::TooManyTogether { given }),
+        _ => Ok(()),
     }
 }
 
@@ -120,6 +139,9 @@ mod tests {
         assert_eq!(refused, RecipientsError::TooMany { parameter: "ToAddress", given: 101, limit: 100 });
         assert!(read_list("BccAddress", Some(&list(3)), BCC_MAX).is_err());
         assert!(read_list("CcAddress", None, CC_MAX).unwrap().is_empty());
+        let (to, cc) = (to(&list(60)).unwrap(), read_list("CcAddress", Some(&list(41)), CC_MAX).unwrap());
+        assert_eq!(check_together(&to, &cc[..40]), Ok(()));
+        assert_eq!(check_together(&to, &cc), Err(RecipientsError::TooManyTogether { given: 101 }));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use indicia_domain::mail::recipient::Recipient;
 use indicia_domain::time::UnixMicros;
 use indicia_store::admission::IdempotencyKey;
+use indicia_store::directory::SendType;
 use mail_builder::headers::date::Date;
 use sha2::{Digest, Sha256};
 
@@ -69,6 +70,7 @@ pub(super) fn finish(mut incoming: Incoming) -> Result<Finished, ContentError> {
         now: incoming.now,
         author,
         smtputf8: incoming.smtputf8,
+        is_batch_sender: originator.sender.send_type == SendType::Batch,
         trace: &received_field(&incoming),
     };
     let Prepared { content, subject, idempotency_key, tag, .. } = prepare(&data, &submission)?;

@@ -10,7 +10,7 @@ use indicia_store::admission::{Acceptance, SubmitError};
 use indicia_store::invalid::Listed;
 
 use super::login::LoginError;
-use crate::message::control::ControlError;
+use crate::message::control::{ControlError, UNSUBSCRIBE_LATER};
 use crate::message::prepare::PrepareError;
 
 /// What the protocol itself says in our words.
@@ -137,11 +137,11 @@ pub(super) fn unfit(error: &PrepareError) -> Reply {
 
 fn invalid_setting(error: &ControlError) -> Reply {
     let text = match error {
-        ControlError::Malformed("X-AliDM-Settings") => format!("Invalid setting [@sm190210]: {error}"),
-        ControlError::LinkType => format!("{error} [@sm190211]; only disabled and default are possible here"),
-        ControlError::FilterLevel => {
-            format!("{error} [@sm190212]; only disabled and default are possible here")
+        ControlError::NotBase64("X-AliDM-Settings") | ControlError::NotJson("X-AliDM-Settings") => {
+            format!("Invalid setting [@sm190210]: {error}")
         }
+        ControlError::LinkType => format!("{error} [@sm190211]; {UNSUBSCRIBE_LATER}"),
+        ControlError::FilterLevel => format!("{error} [@sm190212]; {UNSUBSCRIBE_LATER}"),
         ControlError::IpPool => format!("{error}; this server has no IP pools, leave it out"),
         _ => format!("Invalid setting: {error}"),
     };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use indicia_smtp::Reply;
 use indicia_smtp::address::ReversePath;
-use indicia_store::directory::Sender;
+use indicia_store::directory::{SendType, Sender};
 use indicia_store::{Store, StoreError};
 
 use super::TrustedRelay;
@@ -24,6 +24,7 @@ pub(super) struct SenderFacts {
     pub(super) sender_id: i64,
     pub(super) domain_id: i64,
     pub(super) domain: String,
+    pub(super) send_type: SendType,
 }
 
 /// Whom a transaction speaks for.
@@ -111,6 +112,7 @@ fn facts(sender: Sender) -> Result<SenderFacts, Unusable> {
         sender_id: sender.sender_id,
         domain_id: sender.domain_id,
         domain: sender.domain_name,
+        send_type: sender.send_type,
     })
 }
 

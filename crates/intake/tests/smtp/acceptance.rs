@@ -2,7 +2,7 @@
 
 use indicia_domain::account::AccountStatus;
 
-use crate::support::{ANN, Bench, env_id, message};
+use crate::support::{ANN, Bench, env_id, mail, message};
 
 #[tokio::test]
 async fn r02_250_means_durable_counted_and_charged() {
@@ -41,6 +41,65 @@ async fn r17_over_quota_is_552_with_quota_use_and_reset() {
     );
     assert_eq!(bench.store.queue_length().await.unwrap().0, 1, "refused whole");
     client.submit(ANN, "two@example.net", &message(ANN, ""), "250").await;
+}
+
+#[tokio::test]
+async fn r17_over_the_monthly_quota_is_552_too() {
+    let bench = Bench::new().await;
+    let server = bench.start().await;
+    let mut client = server.session().await;
+    client.say(&format!("MAIL FROM:<{ANN}>"), "250").await;
+    for number in 0..60 {
+        client.say(&format!("RCPT TO:<u{number}@example.net>"), "250").await;
+    }
+    client.data(&message(ANN, ""), "250").await;
+    bench.store.set_daily_quota(bench.account_id, 2, None, "a test").await.unwrap();
+    bench.clock.advance_micros(24 * 3_600_000_000);
+    client.say(&format!("MAIL FROM:<{ANN}>"), "250").await;
+    client.say("RCPT TO:<one@example.net>", "250").await;
+    assert_eq!(
+        client.data(&message(ANN, ""), "552 ").await,
+        "552 5.4.5 Monthly sending quota exceeded: quota 60, used 60, requested 1; it resets at 2026-12-01T00:00:00Z"
+    );
+    assert_eq!(bench.store.queue_length().await.unwrap().0, 60, "refused whole");
+    bench.clock.advance_micros(8 * 24 * 3_600_000_000);
+    client.submit(ANN, "one@example.net", &message(ANN, ""), "250").await;
+}
+
+/// The committer hangs at the store, which another writer holds; the line in front of it fills up.
+#[tokio::test]
+async fn a_full_line_is_452_and_nothing_is_kept_of_the_mail() {
+    use sqlx::Connection;
+    let bench = Bench::new().await;
+    let server = bench.start().await;
+    let mut client = server.session().await;
+    client.say(&format!("MAIL FROM:<{ANN}>"), "250").await;
+    client.say("RCPT TO:<you@example.net>", "250").await;
+    let one = mail(&bench.store, bench.account_id, "you@example.net").await;
+    let url = format!("sqlite://{}", bench.dir.path().join("indicia.db").display());
+    let mut writer = sqlx::AnyConnection::connect(&url).await.expect("opened");
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut writer).await.expect("locked");
+    let mut waiting: Vec<tokio::task::JoinHandle<_>> = Vec::new();
+    // More than the line holds, again after the committer has taken its batch out of it; those that find the line full
+    // come back at once.
+    for _ in 0..3 {
+        let before = waiting.len();
+        waiting.extend((0..5_000).map(|_| {
+            let (admission, mail) = (bench.admission.clone(), one.clone());
+            tokio::spawn(async move { admission.submit(mail).await })
+        }));
+        let refused = async {
+            while !waiting[before..].iter().any(tokio::task::JoinHandle::is_finished) {
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(10), refused).await.expect("the line is full");
+    }
+    let reply = client.data(&message(ANN, ""), "452 4.3.2").await;
+    assert!(reply.ends_with("try again in a moment"), "{reply}");
+    waiting.iter().for_each(tokio::task::JoinHandle::abort);
+    assert_eq!(bench.store.queue_length().await.unwrap(), (0, 0));
+    sqlx::query("ROLLBACK").execute(&mut writer).await.expect("unlocked");
 }
 
 #[tokio::test]

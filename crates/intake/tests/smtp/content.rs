@@ -3,8 +3,9 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use indicia_intake::submission::SubmissionConfig;
+use indicia_store::directory::SendType;
 
-use crate::support::{ANN, BEN, Bench, HOSTNAME, env_id, message};
+use crate::support::{ANN, ANNS_PASSWORD, BEN, Bench, HOSTNAME, env_id, hash, message, sender_of_type};
 
 #[tokio::test]
 async fn what_is_missing_is_added_and_what_is_private_removed() {
@@ -90,12 +91,71 @@ async fn content_that_cannot_be_sent() {
             message(ANN, &trace(r#"{"TagName":"t","OpenTrace":"1"}"#)),
             "504 5.5.4 Invalid setting: X-AliDM-Trace asks for tracking",
         ),
+        (
+            message(ANN, &trace(r#"{"TagName":"t","OpenTrace":1}"#)),
+            "504 5.5.4 Invalid setting: X-AliDM-Trace asks for tracking",
+        ),
+        (
+            message(ANN, &trace(r#"{"OpenTrace":2}"#)),
+            "504 5.5.4 Invalid setting: OpenTrace of X-AliDM-Trace must be \"0\" or \"1\"",
+        ),
+        (
+            message(ANN, &settings("{")),
+            "504 5.5.4 Invalid setting [@sm190210]: X-AliDM-Settings is Base64, but not",
+        ),
+        (
+            message(ANN, &(trace("{}") + &trace("{}"))),
+            "554 5.6.0 Not sent: the header field X-AliDM-Trace is given twice",
+        ),
+        (message(ANN, "") + "a\0b\r\n", "554 5.6.0 Not sent: line 2 of the body has a NUL octet"),
+        (
+            format!("{}a\r\n{}\r\n", message(ANN, ""), "x".repeat(999)),
+            "554 5.6.0 Not sent: line 3 of the body has more than 998 octets",
+        ),
+        (
+            message(ANN, "Content-Type: multipart/mixed\r\n"),
+            "554 5.6.0 Not sent: the Content-Type is multipart without a boundary",
+        ),
+        (
+            message(ANN, "Content-Type: multipart/mixed; boundary=b1\r\n"),
+            "554 5.6.0 Not sent: the boundary that the Content-Type field declares does not occur in the body",
+        ),
+        (
+            message(ANN, "Content-Transfer-Encoding: uuencode\r\n"),
+            "554 5.6.0 Not sent: the Content-Transfer-Encoding is none of",
+        ),
     ] {
         client.submit(ANN, "you@example.net", &content, reply).await;
     }
     client.say("RSET", "250").await;
     bench.assert_nothing_written().await;
     client.submit(ANN, "you@example.net", &message(ANN, ""), "250").await;
+}
+
+#[tokio::test]
+async fn default_unsubscribe_policy_is_refused_for_batch_senders() {
+    let bench = Bench::new().await;
+    let batch = "weekly@example.org";
+    let sender_id =
+        sender_of_type(&bench.store, bench.account_id, bench.domain_id, batch, SendType::Batch).await;
+    let password = hash(ANNS_PASSWORD);
+    bench.store.modify_sender(bench.account_id, sender_id, Some(&password), None).await.unwrap();
+    let server = bench.start().await;
+    let (mut trigger, mut weekly) = (server.session().await, server.connect().await);
+    weekly.ehlo().await;
+    weekly.log_in(batch, ANNS_PASSWORD, "235").await;
+    let with = |json: &str| format!("X-AliDM-Settings: {}\r\n", STANDARD.encode(json));
+    for (name, code) in [("LinkType", "[@sm190211]"), ("FilterLevel", "[@sm190212]")] {
+        let settings = with(&format!(r#"{{"Unsubscribe":{{"{name}":"default"}}}}"#));
+        let start = format!("504 5.5.4 Invalid setting: Unsubscribe.{name} {code}");
+        let reply = weekly.submit(batch, "you@example.net", &message(batch, &settings), &start).await;
+        assert!(reply.contains("later version"), "{reply}");
+        weekly.say("RSET", "250").await;
+        trigger.submit(ANN, "you@example.net", &message(ANN, &settings), "250").await;
+    }
+    let disabled = with(r#"{"Unsubscribe":{"LinkType":"disabled","FilterLevel":"disabled"}}"#);
+    weekly.submit(batch, "you@example.net", &message(batch, &disabled), "250").await;
+    weekly.submit(batch, "you@example.net", &message(batch, ""), "250").await;
 }
 
 #[tokio::test]

@@ -45,6 +45,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// and unproved.org, not verified, with eve@unproved.org.
 pub struct Bench {
     pub store: Store,
+    pub clock: Arc<ManualClock>,
     pub account_id: i64,
     pub domain_id: i64,
     pub ann_id: i64,
@@ -55,8 +56,9 @@ pub struct Bench {
 impl Bench {
     pub async fn new() -> Bench {
         let dir = tempfile::tempdir().expect("a temporary folder");
-        let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(NOON));
-        let store = Store::open("sqlite", dir.path(), clock).await.expect("the store opens");
+        let clock = Arc::new(ManualClock::at(NOON));
+        let ticking: Arc<dyn Clock> = clock.clone();
+        let store = Store::open("sqlite", dir.path(), ticking).await.expect("the store opens");
         let account_id = account(&store, "owner").await;
         let domain_id = domain(&store, account_id, "example.org", true).await;
         let ann_id = sender(&store, account_id, domain_id, ANN).await;
@@ -66,7 +68,7 @@ impl Bench {
         let unproved = domain(&store, account_id, "unproved.org", false).await;
         sender(&store, account_id, unproved, "eve@unproved.org").await;
         let admission = Admission::start(store.clone(), Policy::default(), None).0;
-        Bench { store, account_id, domain_id, ann_id, dir, admission }
+        Bench { store, clock, account_id, domain_id, ann_id, dir, admission }
     }
 
     pub fn config(&self) -> SubmissionConfig {
@@ -147,7 +149,17 @@ pub async fn domain(store: &Store, account_id: i64, name: &str, verified: bool) 
 }
 
 pub async fn sender(store: &Store, account_id: i64, domain_id: i64, address: &str) -> i64 {
-    store.create_sender(account_id, domain_id, address, SendType::Trigger, "", 100).await.expect("registered")
+    sender_of_type(store, account_id, domain_id, address, SendType::Trigger).await
+}
+
+pub async fn sender_of_type(
+    store: &Store,
+    account_id: i64,
+    domain_id: i64,
+    address: &str,
+    send_type: SendType,
+) -> i64 {
+    store.create_sender(account_id, domain_id, address, send_type, "", 100).await.expect("registered")
 }
 
 /// A hash that is as quick to check as argon2id can be.

@@ -18,6 +18,7 @@ use super::{Acceptance, Admitted, Handoff, Nonce, Submission, SubmitError, queue
 use crate::bulk::{Bulk, filled, in_dialect};
 use crate::invalid::{self, Listed};
 use crate::ledger::append;
+use crate::queue::MailKey;
 use crate::{Result, Store, StoreError};
 
 /// A batch while it is being decided.
@@ -50,7 +51,7 @@ struct Accepted<'a> {
 
 /// A transaction that waits for its batch, and the node under which it leases.
 pub(super) struct Begun {
-    node: i64,
+    pub node: i64,
     transaction: Transaction<'static, Any>,
 }
 
@@ -60,6 +61,26 @@ impl Store {
         let node = self.node_id().await?;
         Ok(Begun { node, transaction: self.begin().await? })
     }
+}
+
+/// Which of `part` are in the database; they are freed for delivery if they are still leased to `node`.
+pub(super) async fn kept_after_all(store: &Store, part: &[Submission], node: i64) -> Result<Vec<i64>> {
+    let mut kept = Vec::new();
+    for submission in part {
+        if store.message(submission.account_id, submission.message_id).await?.is_none() {
+            continue;
+        }
+        let keys: Vec<MailKey> = (0..submission.recipients.len())
+            .map(|index| MailKey {
+                account_id: submission.account_id,
+                message_id: submission.message_id,
+                number: index as i64,
+            })
+            .collect();
+        store.free_own_leases(&keys, node).await?;
+        kept.push(submission.message_id);
+    }
+    Ok(kept)
 }
 
 impl<'a> Batch<'a> {

@@ -12,6 +12,7 @@ mod batch;
 
 pub(crate) use batch::still_charged;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -21,7 +22,7 @@ use indicia_domain::mail::admission::{Policy, Refusal};
 use indicia_domain::mail::recipient::Recipient;
 use indicia_domain::time::UnixMicros;
 use sqlx::AnyConnection;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::invalid::Listed;
 use crate::queue::{QueuedMail, QueuedRecipient};
@@ -53,6 +54,18 @@ pub struct Submission {
     pub content: Bytes,
     pub idempotency: Option<IdempotencyKey>,
     pub nonce: Option<Nonce>,
+}
+
+impl Submission {
+    /// PostgreSQL's texts hold no NUL. The doors refuse it; what still brings one is shown with the replacement
+    /// character rather than refused in the middle of a batch.
+    fn without_nul(&mut self) {
+        for text in [&mut self.mail_from, &mut self.subject, &mut self.tag] {
+            if text.contains('\0') {
+                *text = text.replace('\0', "\u{fffd}");
+            }
+        }
+    }
 }
 
 /// R26: a client's key for a request, and a hash of what the request says.
@@ -134,22 +147,30 @@ struct Waiting {
 #[derive(Clone)]
 pub struct Admission {
     line: mpsc::Sender<Waiting>,
+    closing: Arc<watch::Sender<bool>>,
 }
 
 impl Admission {
-    /// Starts the committer. It ends, after the last batch, when every clone is dropped.
+    /// Starts the committer. It ends, after the last batch, when it is closed or every clone is dropped.
     pub fn start(
         store: Store,
         policy: Policy,
         handoff: Option<Arc<dyn Handoff>>,
     ) -> (Admission, tokio::task::JoinHandle<()>) {
         let (line, waiting) = mpsc::channel(LINE_MAX);
-        let task = tokio::spawn(commit_batches(store, policy, handoff, waiting));
-        (Admission { line }, task)
+        let (closing, closed) = watch::channel(false);
+        let task = tokio::spawn(commit_batches(store, policy, handoff, waiting, closed));
+        (Admission { line, closing: Arc::new(closing) }, task)
+    }
+
+    /// Takes nothing more. What waits already is still decided and answered, then the committer ends.
+    pub fn close(&self) {
+        self.closing.send_replace(true);
     }
 
     /// Waits until the submission is durable, counted and charged, or refused.
-    pub async fn submit(&self, submission: Submission) -> Result<Admitted, SubmitError> {
+    pub async fn submit(&self, mut submission: Submission) -> Result<Admitted, SubmitError> {
+        submission.without_nul();
         let (answer, answered) = oneshot::channel();
         self.line.try_send(Waiting { submission, answer }).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => SubmitError::Overloaded,
@@ -159,14 +180,28 @@ impl Admission {
     }
 }
 
+/// The next request; `None` when there will be none.
+async fn next(waiting: &mut mpsc::Receiver<Waiting>, closed: &mut watch::Receiver<bool>) -> Option<Waiting> {
+    tokio::select! {
+        biased;
+        // An error means that every clone is gone, which the line itself tells.
+        true = async { closed.wait_for(|closed| *closed).await.is_ok() } => {
+            waiting.close();
+            waiting.recv().await
+        }
+        first = waiting.recv() => first,
+    }
+}
+
 async fn commit_batches(
     store: Store,
     policy: Policy,
     handoff: Option<Arc<dyn Handoff>>,
     mut waiting: mpsc::Receiver<Waiting>,
+    mut closed: watch::Receiver<bool>,
 ) {
     let mut gathered = Vec::with_capacity(BATCH_MAX);
-    while let Some(first) = waiting.recv().await {
+    while let Some(first) = next(&mut waiting, &mut closed).await {
         gathered.push(first);
         // The transaction first: while this one waits for the writer, more requests gather for it.
         let transaction = store.begin_batch().await;
@@ -186,33 +221,103 @@ async fn commit_batches(
     }
 }
 
-/// Commits one batch. A transient failure (a deadlock, a lock held by the command line) is tried again.
+/// Commits one batch and answers each of its requests, in order.
+///
+/// A transient failure (a deadlock, a lock held by the command line) is tried again. Any other is one request's
+/// fault: the batch is halved, so that nobody else is refused for it.
 async fn commit(
     store: &Store,
     policy: &Policy,
     handoff: Option<&dyn Handoff>,
-    mut transaction: Result<batch::Begun>,
+    begun: Result<batch::Begun>,
     submissions: Vec<Submission>,
 ) -> Vec<Result<Admitted, SubmitError>> {
-    const TRIES: usize = 3;
-    let mut tries = 0;
-    loop {
-        tries += 1;
-        let run = match transaction {
-            Ok(begun) => batch::Batch::run(store, policy, handoff, begun, &submissions).await,
-            Err(error) => Err(error),
-        };
-        let error = match run {
-            Ok(results) => return results,
-            Err(error) => error,
-        };
-        let again = error.is_transient() || error.is_unique_violation();
-        tracing::warn!(%error, mails = submissions.len(), tries, "a batch could not be committed");
-        if !again || tries == TRIES {
-            let error = Arc::new(error);
-            return submissions.iter().map(|_| Err(SubmitError::Store(error.clone()))).collect();
+    let mut results: Vec<Option<Result<Admitted, SubmitError>>> = submissions.iter().map(|_| None).collect();
+    let mut first = Some(begun);
+    let mut open = vec![(0..submissions.len()).collect::<Vec<usize>>()];
+    while let Some(places) = open.pop() {
+        let mut places = places;
+        let mut tries = 0;
+        while !places.is_empty() {
+            tries += 1;
+            let part = match places.len() == submissions.len() {
+                true => Cow::Borrowed(&submissions[..]),
+                false => Cow::Owned(places.iter().map(|place| submissions[*place].clone()).collect()),
+            };
+            let begun = match first.take() {
+                Some(begun) => begun,
+                None => store.begin_batch().await,
+            };
+            let error = match run(store, policy, handoff, begun, &part).await {
+                Ok(answers) => {
+                    places.iter().zip(answers).for_each(|(place, answer)| results[*place] = Some(answer));
+                    break;
+                }
+                Err(error) => error,
+            };
+            tracing::warn!(%error, mails = part.len(), tries, "a batch could not be committed");
+            places.retain(|place| {
+                let kept = error.kept.contains(&submissions[*place].message_id);
+                if kept {
+                    let message_id = submissions[*place].message_id;
+                    results[*place] = Some(Ok(Admitted::Replayed { message_id }));
+                }
+                !kept
+            });
+            let again = error.source.is_transient() || error.source.is_unique_violation();
+            if again && tries < TRIES_MAX {
+                continue;
+            }
+            if !again && places.len() > 1 {
+                open.push(places.split_off(places.len() / 2));
+                open.push(places);
+                break;
+            }
+            for place in places.drain(..) {
+                results[place] = Some(Err(SubmitError::Store(error.source.clone())));
+            }
         }
-        transaction = store.begin_batch().await;
+    }
+    let closed = || Err(SubmitError::Store(Arc::new(StoreError::Closed)));
+    results.into_iter().map(|result| result.unwrap_or_else(closed)).collect()
+}
+
+/// Times that a batch is tried.
+const TRIES_MAX: usize = 3;
+
+/// A batch that was not answered, and what of it the database has all the same.
+struct Unanswered {
+    source: Arc<StoreError>,
+    kept: Vec<i64>,
+}
+
+impl std::fmt::Display for Unanswered {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.source.fmt(f)
+    }
+}
+
+/// Runs one batch. When the connection breaks during the commit, the commit may have happened though nobody was
+/// told: what is there then was accepted and charged, and is freed for delivery, since it was handed to nobody.
+async fn run(
+    store: &Store,
+    policy: &Policy,
+    handoff: Option<&dyn Handoff>,
+    begun: Result<batch::Begun>,
+    part: &[Submission],
+) -> Result<Vec<Result<Admitted, SubmitError>>, Unanswered> {
+    let unanswered = |error, kept| Unanswered { source: Arc::new(error), kept };
+    let begun = begun.map_err(|error| unanswered(error, Vec::new()))?;
+    let node = begun.node;
+    match batch::Batch::run(store, policy, handoff, begun, part).await {
+        Ok(answers) => Ok(answers),
+        Err(error) => {
+            let kept = batch::kept_after_all(store, part, node).await.unwrap_or_else(|error| {
+                tracing::warn!(%error, "whether a broken commit happened could not be found out");
+                Vec::new()
+            });
+            Err(unanswered(error, kept))
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use indicia_domain::ledger::price::Offer;
 use indicia_domain::money::MoneyMicros;
-use indicia_domain::time::{self, UnixMicros};
+use indicia_domain::time::{self, MINUTE_MICROS, UnixMicros};
 use serde_json::{Number, Value, json};
 
 use super::{PACKAGE_NAME, PACKAGE_TYPE, PRODUCT_CODE};
@@ -12,6 +12,8 @@ use crate::api::protocol::parameters::shown;
 
 /// How far ahead a package's validity may begin (dossier 1.5).
 const EFFECTIVE_MONTHS_AHEAD_MAX: u32 = 6;
+/// How long ago it may be and still count as now: the purchase in the store bears the same.
+const EFFECTIVE_PAST_MICROS_MAX: i64 = 5 * MINUTE_MICROS;
 
 pub async fn describe(call: &Call<'_>) -> Result<Value, ApiError> {
     product_code(call)?;
@@ -47,7 +49,10 @@ pub async fn describe(call: &Call<'_>) -> Result<Value, ApiError> {
 
 pub async fn price(call: &Call<'_>) -> Result<Value, ApiError> {
     let offer = wanted_offer(call)?;
-    effective_date(call).await?;
+    // A purchase leaves this to the store: a repeat under an idempotency key may come when the date has passed.
+    if effective_date(call).await?.is_some_and(|at| at.0 < call.now.0 - EFFECTIVE_PAST_MICROS_MAX) {
+        return Err(start_out_of_range());
+    }
     match call.parameters.text("OrderType") {
         None | Some("BUY") => {}
         Some("RENEW" | "UPGRADE") => {

@@ -59,12 +59,19 @@ async fn span(
     let zone = call.zone().await?;
     let today = call.now.civil(&zone).date();
     let day = |date: Date, days: i64| date.checked_add(jiff::Span::new().days(days)).unwrap_or(date);
+    let earliest = day(today, -DAYS_MAX);
     let end = end.unwrap_or(today);
-    let start = start.unwrap_or_else(|| day(end.min(today), -DAYS_MAX));
+    if end < earliest {
+        return Err(ApiError::invalid_parameter(
+            "EndTime",
+            format!("{end} is more than {DAYS_MAX} days ago"),
+        ));
+    }
+    let start = start.unwrap_or_else(|| day(end, -DAYS_MAX).max(earliest));
     if start > end {
         return Err(ApiError::invalid_parameter("EndTime", format!("{end} is before StartTime {start}")));
     }
-    if start < day(today, -DAYS_MAX - 1) {
+    if start < earliest {
         return Err(ApiError::invalid_parameter(
             "StartTime",
             format!("{start} is more than {DAYS_MAX} days ago"),

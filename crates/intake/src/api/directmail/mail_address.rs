@@ -83,19 +83,17 @@ fn send_type(text: &str) -> Result<SendType, ApiError> {
     }
 }
 
-/// The reply-to address, if one is given: `Some("")` takes it away.
+/// The reply-to address, if one is given. An empty one is none: SDKs send unset strings so, and a call that only
+/// changes the password must not take the reply address away.
 fn reply(call: &Call<'_>) -> Result<Option<String>, ApiError> {
-    match call.parameters.raw("ReplyAddress") {
-        None => Ok(None),
-        Some("") => Ok(Some(String::new())),
-        Some(text) => reply_address(text).map(|mailbox| Some(mailbox.to_string())).map_err(|why| {
-            ApiError::bad_request(
-                "InvalidReplyAddress.Malformed",
-                format!("The specified replyAddress is wrongly formed: {why}."),
-                "Give one address, without a display name.",
-            )
-        }),
-    }
+    let Some(text) = call.parameters.text("ReplyAddress") else { return Ok(None) };
+    reply_address(text).map(|mailbox| Some(mailbox.to_string())).map_err(|why| {
+        ApiError::bad_request(
+            "InvalidReplyAddress.Malformed",
+            format!("The specified replyAddress is wrongly formed: {why}."),
+            "Give one address, without a display name.",
+        )
+    })
 }
 
 pub async fn modify(call: &Call<'_>) -> Result<Value, ApiError> {

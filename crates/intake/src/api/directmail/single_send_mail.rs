@@ -9,7 +9,7 @@ use indicia_domain::mail::admission::Refusal;
 use indicia_domain::quota::OverQuota;
 use indicia_smtp::address::Mailbox;
 use indicia_store::admission::{Admitted, IdempotencyKey, Submission, SubmitError};
-use indicia_store::directory::Sender;
+use indicia_store::directory::{SendType, Sender};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -21,9 +21,11 @@ use crate::message::compose::{Letterhead, compose};
 use crate::message::content::{
     BODY_BYTES_MAX_IN_FORM, BODY_BYTES_MAX_IN_QUERY, Content, ContentError, Given,
 };
-use crate::message::control::is_tag;
+use crate::message::control::{UNSUBSCRIBE_LATER, is_tag};
 use crate::message::mailbox::NamedMailbox;
-use crate::message::recipients::{BCC_MAX, CC_MAX, RecipientsError, TO_MAX, envelope, read_list};
+use crate::message::recipients::{
+    BCC_MAX, CC_MAX, RecipientsError, TO_MAX, check_together, envelope, read_list,
+};
 use crate::message::syntax;
 
 /// The sender address that must exist before DomainAuth may be used (dossier 6).
@@ -42,11 +44,22 @@ struct Wanted<'a> {
     cc: Vec<NamedMailbox>,
     bcc: Vec<NamedMailbox>,
     tag: &'a str,
+    /// Which of the unsubscribe parameters, if any, says `default`.
+    default_unsubscribe: Option<&'static str>,
 }
+
+/// The parameters about unsubscribe links.
+const UNSUBSCRIBE: [&str; 2] = ["UnSubscribeLinkType", "UnSubscribeFilterLevel"];
 
 pub async fn single_send_mail(call: &Call<'_>) -> Result<Value, ApiError> {
     let mut wanted = read(call.parameters)?;
     let sender = sender(call, &wanted).await?;
+    if let (Some(name), SendType::Batch) = (wanted.default_unsubscribe, sender.send_type) {
+        return Err(ApiError::unsupported_parameter(
+            name,
+            format!("'default' asks for unsubscribe links for a batch sender, and {UNSUBSCRIBE_LATER}"),
+        ));
+    }
     let from = from_address(&wanted, &sender)?;
     if wanted.use_configured_reply && wanted.content.reply_to.is_none() && !sender.reply_address.is_empty() {
         wanted.content.reply_to = Mailbox::parse(&sender.reply_address).ok().map(|mailbox| (None, mailbox));
@@ -125,16 +138,21 @@ fn read(parameters: &Parameters) -> Result<Wanted<'_>, ApiError> {
         headers: parameters.text("Headers"),
     })
     .map_err(bad_content)?;
+    let to = read_list("ToAddress", Some(to_address), TO_MAX).map_err(bad_recipients)?;
+    let cc = read_list("CcAddress", parameters.text("CcAddress"), CC_MAX).map_err(bad_recipients)?;
+    check_together(&to, &cc).map_err(bad_recipients)?;
+    let bcc = read_list("BccAddress", parameters.text("BccAddress"), BCC_MAX).map_err(bad_recipients)?;
     Ok(Wanted {
         account_name,
         random_sender,
         domain_auth,
         use_configured_reply,
         content,
-        to: read_list("ToAddress", Some(to_address), TO_MAX).map_err(bad_recipients)?,
-        cc: read_list("CcAddress", parameters.text("CcAddress"), CC_MAX).map_err(bad_recipients)?,
-        bcc: read_list("BccAddress", parameters.text("BccAddress"), BCC_MAX).map_err(bad_recipients)?,
+        to,
+        cc,
+        bcc,
         tag,
+        default_unsubscribe: UNSUBSCRIBE.into_iter().find(|name| parameters.text(name) == Some("default")),
     })
 }
 
@@ -164,13 +182,14 @@ fn refuse_unsupported(parameters: &Parameters) -> Result<(), ApiError> {
     if parameters.text("IpPoolId").is_some() {
         return Err(ApiError::unsupported_parameter("IpPoolId", "this server has no IP pools"));
     }
-    for name in ["UnSubscribeLinkType", "UnSubscribeFilterLevel"] {
+    for name in UNSUBSCRIBE {
         match parameters.text(name) {
+            // What "default" means depends on the sender address.
             None | Some("disabled" | "default") => {}
             Some(other) => {
                 return Err(ApiError::unsupported_parameter(
                     name,
-                    format!("'{}' is neither disabled nor default", shown(other)),
+                    format!("'{}' is not disabled, and {UNSUBSCRIBE_LATER}", shown(other)),
                 ));
             }
         }
@@ -288,7 +307,10 @@ fn bad_recipients(why: RecipientsError) -> ApiError {
     ApiError::bad_request(
         code,
         format!("The specified {} is wrongly formed: {why}.", why.parameter()),
-        "Separate addresses by commas.",
+        match why.is_too_many() {
+            true => "Send the mail to the other addresses with another call.",
+            false => "Separate addresses by commas.",
+        },
     )
 }
 

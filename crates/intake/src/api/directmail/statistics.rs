@@ -89,30 +89,34 @@ fn address(name: &str, text: &str) -> Result<Mailbox, ApiError> {
         .map_err(|why| ApiError::invalid_parameter(name, format!("'{}' is no address: {why}", shown(text))))
 }
 
-/// The time asked for, in the account's zone: by default the last 30 days, until now.
+/// The time asked for, in the account's zone: by default the last 30 days, until now. Days are counted on the
+/// calendar, so that one with a change of clocks is neither more nor less than a day.
 async fn span(call: &Call<'_>) -> Result<(UnixMicros, UnixMicros), ApiError> {
     const FORMAT: &str = "%Y-%m-%d %H:%M";
     const EXAMPLE: &str = "2021-04-29 00:00";
     let zone = call.zone().await?;
-    let read = |name: &str| -> Result<Option<UnixMicros>, ApiError> {
-        let Some(civil) = call.parameters.civil(name, FORMAT, EXAMPLE)? else { return Ok(None) };
-        instant_of(&zone, civil)
-            .map(Some)
-            .ok_or_else(|| ApiError::invalid_parameter(name, "it is out of range"))
-    };
-    let (start, end) = (read("StartTime")?, read("EndTime")?);
-    let before = end.unwrap_or(call.now.plus_micros(DAY_MICROS));
-    let from = start.unwrap_or(UnixMicros(before.0.min(call.now.0)).plus_micros(-SPAN_DAYS_MAX * DAY_MICROS));
-    if from > before {
+    let read = |name: &str| call.parameters.civil(name, FORMAT, EXAMPLE);
+    let out_of_range = |name: &str| ApiError::invalid_parameter(name, "it is out of range");
+    let (given_start, given_end) = (read("StartTime")?, read("EndTime")?);
+    let end = given_end.unwrap_or(call.now.civil(&zone));
+    let longest = jiff::Span::new().days(SPAN_DAYS_MAX);
+    let earliest = end.checked_sub(longest).map_err(|_| out_of_range("EndTime"))?;
+    let start = given_start.unwrap_or(earliest);
+    if start > end {
         return Err(ApiError::invalid_parameter("EndTime", "it is before StartTime"));
     }
-    // One day more than 30: the default end lies a day ahead, and a day with a clock change has 25 hours.
-    if before.0 - from.0 > (SPAN_DAYS_MAX + 1) * DAY_MICROS {
+    if start < earliest {
         return Err(ApiError::invalid_parameter(
             "EndTime",
             format!("the time from StartTime is longer than {SPAN_DAYS_MAX} days"),
         ));
     }
+    let from = instant_of(&zone, start).ok_or_else(|| out_of_range("StartTime"))?;
+    let before = match given_end {
+        Some(_) => instant_of(&zone, end).ok_or_else(|| out_of_range("EndTime"))?,
+        // The end is excluded, and what is accepted while this is answered should be listed.
+        None => call.now.plus_micros(DAY_MICROS),
+    };
     Ok((from, before))
 }
 

@@ -25,15 +25,25 @@ pub struct ThrottleLimits {
 impl Default for ThrottleLimits {
     /// SingleSendMail 100 a second as in the original (dossier 3); the rest is ours.
     fn default() -> Self {
-        ThrottleLimits {
-            default_calls_per_second: 50,
-            calls_per_second: BTreeMap::from([
-                ("SingleSendMail".to_owned(), 100),
-                ("CreateDomain".to_owned(), 5),
-                ("ChangeDomainDkimRecord".to_owned(), 5),
-                ("CheckDomain".to_owned(), 10),
-            ]),
+        ThrottleLimits::of(100, 50)
+    }
+}
+
+/// Actions that make keys or ask DNS, with the most calls a second of each.
+const COSTLY: [(&str, u32); 3] = [("CreateDomain", 5), ("ChangeDomainDkimRecord", 5), ("CheckDomain", 10)];
+
+impl ThrottleLimits {
+    /// The limits as an operator sets them: calls a second of SingleSendMail, and of each other action. Costly actions
+    /// have lower limits of their own; `other_calls_per_second` caps those too, and as 0 it lifts them with the rest,
+    /// so that SingleSendMail alone stays limited.
+    pub fn of(sends_per_second: u32, other_calls_per_second: u32) -> Self {
+        let mut calls_per_second = BTreeMap::from([("SingleSendMail".to_owned(), sends_per_second)]);
+        if other_calls_per_second > 0 {
+            let capped =
+                |(action, calls): (&str, u32)| (action.to_owned(), calls.min(other_calls_per_second));
+            calls_per_second.extend(COSTLY.map(capped));
         }
+        ThrottleLimits { default_calls_per_second: other_calls_per_second, calls_per_second }
     }
 }
 
@@ -127,6 +137,22 @@ mod tests {
         assert!(throttle.check(1, "DescDomain").is_ok());
         assert!(throttle.check(1, "DescDomain").is_err());
         assert!(throttle.check(1, "QueryDomainByParam").is_ok());
+    }
+
+    #[test]
+    fn one_number_lifts_every_limit_but_that_of_sending() {
+        let allowed = |limits: &ThrottleLimits, action: &str| {
+            let throttle = Throttle::new(limits);
+            (0..200).take_while(|_| throttle.check(1, action).is_ok()).count()
+        };
+        let lifted = ThrottleLimits::of(7, 0);
+        assert!((7..12).contains(&allowed(&lifted, "SingleSendMail")));
+        for action in ["CreateDomain", "ChangeDomainDkimRecord", "CheckDomain", "DescDomain"] {
+            assert_eq!(allowed(&lifted, action), 200, "{action}");
+            assert!((2..5).contains(&allowed(&ThrottleLimits::of(7, 2), action)), "{action} is capped");
+        }
+        assert!((5..10).contains(&allowed(&ThrottleLimits::of(7, 20), "CreateDomain")));
+        assert_eq!(ThrottleLimits::default(), ThrottleLimits::of(100, 50));
     }
 
     #[test]

@@ -164,6 +164,31 @@ async fn r07_what_is_not_for_sale_or_not_paid_for_is_not_bought() {
 }
 
 #[tokio::test]
+async fn r08_a_start_that_cannot_be_bought_has_no_price() {
+    let server = Server::start().await;
+    let client = server.account("ann").await;
+    client.credit(100).await;
+    // Now is 2026-11-23T02:13:20Z, 10:13:20 in the account's zone.
+    for (date, good) in [
+        ("2026-11-23T02:13:20Z", true),
+        ("2026-11-23T02:08:20Z", true),
+        ("2026-11-23T02:08:19Z", false),
+        ("2020-01-01T00:00:00Z", false),
+        ("2027-01-01T00:00:00Z", true),
+        ("2027-06-01T00:00:00Z", false),
+    ] {
+        let query = package(&[("EffectiveDate", date)]);
+        let priced = client.bss("GetResourcePackagePrice", &query).await;
+        let bought = client.bss("CreateResourcePackage", &query).await;
+        assert_eq!(priced.status.as_u16(), if good { 200 } else { 400 }, "{date} {}", priced.text);
+        assert_eq!((priced.code(), priced.status), (bought.code(), bought.status), "{date}");
+        if !good {
+            assert_eq!(priced.message(), bought.message(), "{date}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn r26_a_purchase_under_a_key_happens_once() {
     let server = Server::start().await;
     let client = server.account("ann").await;

@@ -343,3 +343,26 @@ async fn r06_r17_the_summary_says_what_is_left() {
     }
     assert_eq!(summary["IpChannelType"], "normal");
 }
+
+#[tokio::test]
+async fn an_empty_reply_address_changes_nothing() {
+    let server = Server::start().await;
+    let client = server.account("ann").await;
+    let (_, id) = client.sender("news@example.com").await;
+    let modify = |more: Vec<(&'static str, &'static str)>| {
+        let query = [vec![("MailAddressId", id.as_str())], more].concat();
+        let client = &client;
+        async move { client.dm("ModifyMailAddress", &query).await }
+    };
+    modify(vec![("ReplyAddress", "r@x.example")]).await.ok();
+    modify(vec![("ReplyAddress", ""), ("Password", "DM1mail1234")]).await.ok();
+    assert_eq!(modify(vec![("ReplyAddress", "")]).await.code(), "MissingParameter");
+    let stored =
+        server.store.sender_by_address(client.account_id, "news@example.com").await.unwrap().unwrap();
+    assert_eq!(stored.reply_address, "r@x.example");
+    assert!(stored.password_hash.is_some(), "the password was set");
+    modify(vec![("ReplyAddress", "other@x.example"), ("Password", "")]).await.ok();
+    let stored =
+        server.store.sender_by_address(client.account_id, "news@example.com").await.unwrap().unwrap();
+    assert_eq!(stored.reply_address, "other@x.example");
+}

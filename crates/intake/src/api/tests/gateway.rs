@@ -16,11 +16,19 @@ fn rpc(
     query: &[(&str, &str)],
     form: &[(&str, &str)],
 ) -> Request<Body> {
+    let query = [query, &[("Action", action), ("Version", DM)]].concat();
+    rpc_without_action(client, method, &query, form)
+}
+
+fn rpc_without_action(
+    client: &Client<'_>,
+    method: Method,
+    query: &[(&str, &str)],
+    form: &[(&str, &str)],
+) -> Request<Body> {
     let (nonce, date) = (nonce(), "2026-11-23T02:13:20Z");
     let mut query = query.to_vec();
     query.extend([
-        ("Action", action),
-        ("Version", DM),
         ("Timestamp", date),
         ("SignatureNonce", nonce.as_str()),
         ("SignatureMethod", "HMAC-SHA1"),
@@ -59,6 +67,25 @@ async fn both_signatures_get_and_post_query_and_form() {
     let answer = server.send(rpc(&client, Method::POST, "QueryDomainByParam", &[], &wanted)).await;
     assert_eq!(answer.ok()["PageSize"], 7);
     assert_eq!(server.metrics.count("QueryDomainByParam", "OK"), 5);
+}
+
+#[tokio::test]
+async fn a_signed_request_cannot_be_turned_into_another_action_by_a_header() {
+    let server = Server::start().await;
+    let client = server.account("ann").await;
+    let (domain_id, _) = client.sender("news@example.com").await;
+    let before = client.snapshot().await;
+    let query = [("DomainId", domain_id.as_str())];
+    let mut request = rpc_without_action(&client, Method::POST, &query, &[]);
+    request.headers_mut().insert("x-acs-action", HeaderValue::from_static("DeleteDomain"));
+    request.headers_mut().insert("x-acs-version", HeaderValue::from_static(DM));
+    let answer = server.send(request).await;
+    assert_eq!((answer.status.as_u16(), answer.code()), (400, "IncompleteSignature"), "{}", answer.text);
+    assert!(answer.message().contains("x-acs-action"), "{}", answer.message());
+    let mut version = rpc_without_action(&client, Method::POST, &[query[0], ("Action", "DeleteDomain")], &[]);
+    version.headers_mut().insert("x-acs-version", HeaderValue::from_static(DM));
+    assert_eq!(server.send(version).await.code(), "IncompleteSignature");
+    assert_eq!(client.snapshot().await, before);
 }
 
 #[tokio::test]
@@ -170,6 +197,9 @@ async fn bodies_that_are_too_large_or_no_forms_are_refused() {
     let large = "x".repeat(1_001);
     let answer = client.form("SingleSendMail", &[("TextBody", &large)]).await;
     assert_eq!((answer.status.as_u16(), answer.code()), (413, "RequestEntityTooLarge"));
+    assert!(answer.message().contains("1000 bytes, counted as sent"), "{}", answer.message());
+    assert!(answer.json["Recommend"].as_str().unwrap().contains("8 MiB each"), "{}", answer.text);
+    assert_eq!(answer.headers["connection"], "close");
     let announced = Request::post("/").header("content-length", "99999999999").body(Body::empty()).unwrap();
     assert_eq!(server.send(announced).await.code(), "RequestEntityTooLarge");
     let json = Request::post("/").header("content-type", "application/json").body(Body::from("{}")).unwrap();
@@ -200,4 +230,44 @@ async fn too_many_calls_are_told_when_to_come_back() {
         StatusCode::OK,
         "another account is not slowed"
     );
+}
+
+/// What a server answers to a head and, whatever it says meanwhile, a whole body: most clients write, then read.
+async fn written_then_read(
+    address: std::net::SocketAddr,
+    head: &str,
+    body: &[u8],
+) -> std::io::Result<String> {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut stream = tokio::net::TcpStream::connect(address).await?;
+    let mut answer = String::new();
+    let dialogue = async {
+        stream.write_all(head.as_bytes()).await?;
+        for piece in body.chunks(64 * 1024) {
+            stream.write_all(piece).await?;
+        }
+        stream.read_to_string(&mut answer).await
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(60), dialogue).await.expect("an end")?;
+    Ok(answer)
+}
+
+#[tokio::test]
+async fn a_client_that_writes_all_of_a_body_that_is_too_large_reads_why() {
+    let small = ApiSettings { body_bytes_max: 100_000, ..ApiSettings::for_host("h.example") };
+    let server = Server::with(small).await;
+    let address = server.listen().await;
+    let body = vec![b'x'; 20_000_000];
+    let head = "POST / HTTP/1.1\r\nHost: h.example\r\n";
+    let announced = format!("{head}Content-Length: {}\r\n\r\n", body.len());
+    let chunked = [format!("{:x}\r\n", body.len()).as_bytes(), &body, b"\r\n0\r\n\r\n"].concat();
+    for (head, body) in [(announced, &body), (format!("{head}Transfer-Encoding: chunked\r\n\r\n"), &chunked)]
+    {
+        let answer = written_then_read(address, &head, body).await.expect("no broken connection");
+        assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+        assert!(answer.contains("RequestEntityTooLarge"), "{answer}");
+    }
+    let asking = format!("{head}Content-Length: 200000\r\nExpect: 100-continue\r\n\r\n");
+    let answer = written_then_read(address, &asking, b"").await.expect("an answer before the body");
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
 }

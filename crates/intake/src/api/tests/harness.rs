@@ -115,6 +115,15 @@ impl Server {
         Server { store, clock, dns, metrics, router: router(state), _dir: dir }
     }
 
+    /// Serves on a real socket until the test's runtime ends.
+    pub async fn listen(&self) -> std::net::SocketAddr {
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = self.router.clone();
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        address
+    }
+
     pub async fn account(&self, name: &str) -> Client<'_> {
         let new = NewAccount {
             name: name.to_owned(),

@@ -338,3 +338,94 @@ async fn r03_an_invalid_address_is_refused_uncharged_until_it_is_removed() {
     );
     client.form("SingleSendMail", &mail("gone@y.example", &[])).await.ok();
 }
+
+#[tokio::test]
+async fn two_full_bodies_of_chinese_text_fit() {
+    let server = Server::start().await;
+    let client = server.account("ann").await;
+    client.sender(SENDER).await;
+    let line = "世界和平，万事如意。".repeat(20) + "\n";
+    let text = line.repeat(8 * 1024 * 1024 / line.len());
+    assert!(text.len() > 8_388_000);
+    let answer = client
+        .form("SingleSendMail", &mail("a@y.example", &[("TextBody", &text), ("HtmlBody", &text)]))
+        .await;
+    let answer = answer.ok();
+    let raw = content(&client, &answer["EnvId"]).await;
+    let message = mail_parser::MessageParser::default().parse(raw.as_bytes()).unwrap();
+    assert_eq!(message.body_text(0).unwrap().replace("\r\n", "\n").trim_end(), text.trim_end());
+}
+
+#[tokio::test]
+async fn to_and_cc_have_a_hundred_addresses_together() {
+    let server = Server::start().await;
+    let client = server.account("ann").await;
+    client.sender(SENDER).await;
+    let list =
+        |from: usize, to: usize| (from..to).map(|n| format!("u{n}@y.example")).collect::<Vec<_>>().join(",");
+    let (to, fits, too_many) = (list(0, 60), list(60, 100), list(60, 101));
+    let before = client.snapshot().await;
+    let answer = client.form("SingleSendMail", &mail(&to, &[("CcAddress", &too_many)])).await;
+    assert_eq!((answer.status.as_u16(), answer.code()), (400, "InvalidCcAddress"), "{}", answer.text);
+    assert!(answer.message().contains("101 addresses together, more than 100"), "{}", answer.message());
+    assert_eq!(client.snapshot().await, before);
+    let bcc = [("CcAddress", fits.as_str()), ("BccAddress", "b1@y.example,b2@y.example")];
+    client.form("SingleSendMail", &mail(&to, &bcc)).await.ok();
+    assert_eq!(server.store.queue_length().await.unwrap().0, 102);
+}
+
+#[tokio::test]
+async fn default_unsubscribe_policy_is_refused_for_batch_senders() {
+    let server = Server::start().await;
+    let client = server.account("ann").await;
+    client.sender(SENDER).await;
+    let batch = "weekly@example.com";
+    client.dm("CreateMailAddress", &[("AccountName", batch), ("Sendtype", "batch")]).await.ok();
+    for name in ["UnSubscribeLinkType", "UnSubscribeFilterLevel"] {
+        client.form("SingleSendMail", &mail("a@y.example", &[(name, "default")])).await.ok();
+        let of_batch = |value| mail("a@y.example", &[("AccountName", batch), (name, value)]);
+        let before = client.snapshot().await;
+        let answer = client.form("SingleSendMail", &of_batch("default")).await;
+        assert_eq!((answer.status.as_u16(), answer.code()), (400, "UnsupportedOperation"), "{}", answer.text);
+        for part in [name, "batch", "later version"] {
+            assert!(answer.message().contains(part), "{part}: {}", answer.message());
+        }
+        assert_eq!(client.snapshot().await, before);
+        for accepted in ["disabled", ""] {
+            client.form("SingleSendMail", &of_batch(accepted)).await.ok();
+        }
+    }
+}
+
+#[tokio::test]
+async fn windows_of_queries_are_thirty_days() {
+    let server = Server::start().await;
+    let client = server.account("ann").await;
+    // Today is 2026-11-23 10:13 in the account's zone.
+    for (action, start, end, code) in [
+        ("QueryInvalidAddress", "2026-10-24", "", ""),
+        ("QueryInvalidAddress", "2026-10-24", "2026-11-23", ""),
+        ("QueryInvalidAddress", "2026-10-23", "", "StartTime"),
+        ("QueryInvalidAddress", "2026-10-23", "2026-10-30", "StartTime"),
+        ("QueryInvalidAddress", "2026-10-25", "2026-11-25", "EndTime"),
+        ("QueryInvalidAddress", "", "2026-11-22", ""),
+        ("QueryInvalidAddress", "", "2026-11-24", ""),
+        ("QueryInvalidAddress", "", "2026-10-24", ""),
+        ("QueryInvalidAddress", "", "2026-10-23", "EndTime"),
+        ("SenderStatisticsDetailByParam", "2026-10-01 00:00", "2026-10-31 00:00", ""),
+        ("SenderStatisticsDetailByParam", "2026-10-01 00:00", "2026-10-31 00:01", "30 days"),
+        ("SenderStatisticsDetailByParam", "2026-10-24 10:14", "", ""),
+        ("SenderStatisticsDetailByParam", "2026-10-24 10:13", "", "30 days"),
+        ("SenderStatisticsDetailByParam", "", "2026-12-01 00:00", ""),
+        ("SenderStatisticsDetailByParam", "", "", ""),
+    ] {
+        let answer = client.dm(action, &[("StartTime", start), ("EndTime", end)]).await;
+        match code {
+            "" => assert_eq!(answer.status.as_u16(), 200, "{action} {start} {end} {}", answer.text),
+            named => {
+                assert_eq!(answer.code(), "InvalidParameter", "{action} {start} {end} {}", answer.text);
+                assert!(answer.message().contains(named), "{}", answer.message());
+            }
+        }
+    }
+}

@@ -39,13 +39,14 @@ pub fn read(request: &Incoming<'_>, authorization: &str) -> Result<Claim, ApiErr
     check_signed_headers(&names)?;
     let content_hash = header(request.headers, "x-acs-content-sha256")?;
     check_content(&content_hash, request.body)?;
-    let string_to_sign = string_to_sign(request, &names, signed_headers, &content_hash)?;
+    let canonical = canonical_request(request, &names, signed_headers, &content_hash)?;
     Ok(Claim {
         access_key_id: access_key_id.to_owned(),
         nonce: read_nonce(&header(request.headers, "x-acs-signature-nonce")?)?,
         dated: read_date("x-acs-date", &header(request.headers, "x-acs-date")?)?,
         scheme: Scheme::Acs3,
-        string_to_sign,
+        string_to_sign: format!("{ALGORITHM}\n{}", hex::encode(Sha256::digest(canonical.as_bytes()))),
+        canonical_request: Some(canonical),
         signature,
     })
 }
@@ -84,7 +85,7 @@ fn check_content(claimed: &str, body: &[u8]) -> Result<(), ApiError> {
     ))
 }
 
-fn string_to_sign(
+fn canonical_request(
     request: &Incoming<'_>,
     names: &[&str],
     signed_headers: &str,
@@ -103,7 +104,7 @@ fn string_to_sign(
     canonical.push_str(signed_headers);
     canonical.push('\n');
     canonical.push_str(content_hash);
-    Ok(format!("{ALGORITHM}\n{}", hex::encode(Sha256::digest(canonical.as_bytes()))))
+    Ok(canonical)
 }
 
 /// A header's value, trimmed; several of one name are joined by commas.

@@ -2,8 +2,8 @@
 //!
 //! [`read`] finds which of the two a request uses and takes out what it claims: key, date, nonce, signature. The
 //! caller then looks the key up and asks [`Claim::verify`]. Every refusal says which part failed: form, date,
-//! key, match (with the StringToSign this server computed, so that a client's author can lay the two side by
-//! side) or a nonce already used.
+//! key, match (with the StringToSign this server computed, and for ACS3 the canonical request whose hash is in it, so
+//! that a client's author can lay the two side by side) or a nonce already used.
 
 pub mod acs3;
 pub mod rpc;
@@ -44,6 +44,8 @@ pub struct Claim {
     pub dated: UnixMicros,
     scheme: Scheme,
     string_to_sign: String,
+    /// What `string_to_sign` has only the hash of.
+    canonical_request: Option<String>,
     signature: Vec<u8>,
 }
 
@@ -79,15 +81,37 @@ impl Claim {
         if matches {
             return Ok(());
         }
-        let shown: String = self.string_to_sign.chars().take(SHOWN_CHARS_MAX).collect();
+        let mut message = format!(
+            "Specified signature is not matched with our calculation. server string to sign is:{}",
+            shown_without_passwords(&self.string_to_sign)
+        );
+        if let Some(canonical) = &self.canonical_request {
+            message.push_str("\nserver canonical request is:");
+            message.push_str(&shown_without_passwords(canonical));
+        }
         Err(ApiError::bad_request(
             "SignatureDoesNotMatch",
-            format!(
-                "Specified signature is not matched with our calculation. server string to sign is:{shown}"
-            ),
-            "Check the AccessKey secret and compare the string that the client signed with the one in the message.",
+            message,
+            "Check the AccessKey secret and compare what the client signed with what the message shows.",
         ))
     }
+}
+
+/// The beginning of what was signed, the value of a parameter Password replaced by `***`: clients write what they are
+/// told into their logs.
+fn shown_without_passwords(signed: &str) -> String {
+    // In a canonical query, and in one that is encoded once more (signature 1.0).
+    const FORMS: [(&str, &str); 2] = [("Password=", "&"), ("Password%3D", "%26")];
+    let mut shown: String = signed.chars().take(SHOWN_CHARS_MAX).collect();
+    for (name, end) in FORMS {
+        if let Some(at) = shown.find(name) {
+            let start = at + name.len();
+            let rest = &shown[start..];
+            let length = [rest.find(end), rest.find('\n')].into_iter().flatten().min().unwrap_or(rest.len());
+            shown.replace_range(start..start + length, "***");
+        }
+    }
+    shown
 }
 
 /// Takes the claim out of a request.

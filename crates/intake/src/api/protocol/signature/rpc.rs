@@ -14,6 +14,13 @@ use crate::api::protocol::parameters::{Parameters, shown};
 /// Takes the claim out of the parameters.
 pub fn read(request: &Incoming<'_>) -> Result<Claim, ApiError> {
     let parameters = request.parameters;
+    for (header, parameter) in [("x-acs-action", "Action"), ("x-acs-version", "Version")] {
+        if request.headers.contains_key(header) && parameters.text(parameter).is_none() {
+            return Err(incomplete(format!(
+                "signature version 1.0 does not cover the header {header}, so it cannot be believed; send the parameter {parameter}"
+            )));
+        }
+    }
     expect(parameters, "SignatureVersion", "1.0")?;
     expect(parameters, "SignatureMethod", "HMAC-SHA1")?;
     let signature = STANDARD
@@ -26,6 +33,7 @@ pub fn read(request: &Incoming<'_>) -> Result<Claim, ApiError> {
         dated: read_date("Timestamp", parameters.required("Timestamp")?)?,
         scheme: Scheme::Rpc,
         string_to_sign: format!("{}&%2F&{}", request.method, encode(&signed)),
+        canonical_request: None,
         signature,
     })
 }

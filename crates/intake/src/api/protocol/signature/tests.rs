@@ -2,6 +2,8 @@
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
+use sha2::Digest;
+
 use super::*;
 use crate::api::protocol::parameters::Parameters;
 
@@ -157,6 +159,60 @@ fn the_wrong_secret_is_refused_and_the_string_to_sign_is_shown() {
         "{}",
         refused.message
     );
+}
+
+#[test]
+fn the_canonical_request_is_shown_beside_its_hash() {
+    let refused = query_domains().read().unwrap().verify("othersecret").unwrap_err();
+    let (to_sign, canonical) = refused.message.split_once("\nserver canonical request is:").unwrap();
+    assert!(
+        canonical.starts_with(
+            "POST\n/\nKeyWord=exa%20mple&PageNo=1&PageSize=10&Status=0\naccept:application/json\n"
+        ),
+        "{canonical}"
+    );
+    assert!(canonical.ends_with(&format!("\n\n{QUERY_SIGNED}\n{EMPTY_SHA256}")), "{canonical}");
+    assert!(to_sign.ends_with(&hex::encode(sha2::Sha256::digest(canonical))), "{to_sign}");
+}
+
+#[test]
+fn passwords_are_not_shown() {
+    let mut acs3 = query_domains();
+    acs3.query = "MailAddressId=1&Password=DM1mail1234&Status=0".to_owned();
+    let acs3 = acs3.read().unwrap().verify("othersecret").unwrap_err().message;
+    assert!(acs3.contains("MailAddressId=1&Password=***&Status=0\naccept:"), "{acs3}");
+    let last = query_domains();
+    let last = Captured { query: "Password=DM1mail1234".to_owned(), ..last };
+    let last = last.read().unwrap().verify("othersecret").unwrap_err().message;
+    assert!(last.contains("\nPassword=***\naccept:"), "{last}");
+    let signed = rpc(RPC_QUERY, &format!("{RPC_BODY}&Password=DM1mail1234"));
+    let signed = signed.read().unwrap().verify("othersecret").unwrap_err().message;
+    assert!(signed.contains("%26Password%3D***%26ReplyToAddress"), "{signed}");
+    for message in [acs3, last, signed] {
+        assert!(!message.contains("DM1mail1234"), "{message}");
+    }
+}
+
+#[test]
+fn signature_1_0_takes_nothing_from_headers_it_does_not_cover() {
+    for (header, value, parameter) in
+        [("x-acs-action", "SingleSendMail", "Action"), ("x-acs-version", "2015-11-23", "Version")]
+    {
+        let named = rpc(RPC_QUERY, RPC_BODY).with(header, value);
+        named.outcome().unwrap();
+        let mut unnamed = named;
+        unnamed.query = unnamed
+            .query
+            .replace(&format!("{parameter}={value}&"), "")
+            .replace(&format!("&{parameter}={value}"), "");
+        let refused = unnamed.outcome().unwrap_err();
+        assert_eq!(refused.code, "IncompleteSignature");
+        assert!(
+            refused.message.contains(header) && refused.message.contains(parameter),
+            "{}",
+            refused.message
+        );
+    }
 }
 
 #[test]
