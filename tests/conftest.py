@@ -114,4 +114,4 @@ def account(server):
 @pytest.fixture
 def sender(server, account):
     """A sender address of its own for each test, on a domain verified by the operator."""
-    return server.create_sender(account, f"t{account.account_id[-12:]}.sender.test")
+    return server.create_sender(account, f"t{account.tag[-12:]}.sender.test")

@@ -138,7 +138,7 @@ def test_xml_is_answered_when_asked_for(server, account):
 
 def test_rpc_1_0_signature_sends_a_mail_and_refuses_a_wrong_secret(server, account, sender, peer):
     sdk = server.sdk(account.key_id, account.secret, signature_algorithm="v2")
-    to = f"rpc-{account.account_id}@peer.test"
+    to = f"rpc-{account.tag}@peer.test"
     sdk.send(sender.address, to, subject="v2 + & * ~ 世界")
     assert peer.wait_for(to)[0].message["Subject"] == "v2 + & * ~ 世界"
     with pytest.raises(ClientException) as refused:
@@ -217,14 +217,14 @@ def test_single_send_mail_refuses(server, account, sender, change, named):
 
 
 def test_single_send_mail_of_an_unverified_domain_is_refused(server, account):
-    sender = server.create_sender(account, f"unverified{account.account_id[-8:]}.test", verify=False)
+    sender = server.create_sender(account, f"unverified{account.tag[-8:]}.test", verify=False)
     with pytest.raises(ClientException) as refused:
         account.sdk.send(sender.address, "a@peer.test")
     assert 400 <= refused.value.status_code < 500
 
 
 def test_headers_that_are_allowed_arrive(server, account, sender, peer):
-    to = f"headers-{account.account_id}@peer.test"
+    to = f"headers-{account.tag}@peer.test"
     account.sdk.send(sender.address, to, headers='{"X-User-Campaign": "autumn", "List-Unsubscribe": "<mailto:out@x.test>"}')
     mail = peer.wait_for(to)[0].message
     assert mail["X-User-Campaign"] == "autumn" and mail["List-Unsubscribe"] == "<mailto:out@x.test>"

@@ -121,7 +121,7 @@ def test_r08_validity_ends_at_the_local_midnight_after_six_months(server):
 
 def test_r10_pay_as_you_go_carries_on_when_nothing_else_is_left(server, rich, sender, peer):
     use(rich.sdk, sender, FREE_PER_DAY)
-    to = f"payg-{rich.account_id}@peer.test"
+    to = f"payg-{rich.tag}@peer.test"
     env_id = rich.sdk.send(sender.address, to)
     peer.wait_for(to)
     assert rich.sdk.summary().remain_free_quota == 1800

@@ -136,7 +136,7 @@ def test_what_a_command_changes_holds_for_the_running_server_at_once(server, acc
 
 
 def test_a_message_is_shown_as_one_timeline(server, account, sender, peer):
-    to = f"timeline-{account.account_id}@peer.test"
+    to = f"timeline-{account.tag}@peer.test"
     env_id = account.sdk.send(sender.address, to, subject="Timeline")
     peer.wait_for(to)
     server.wait_outcome(account, to, status=0)

@@ -87,9 +87,9 @@ def used(server, account, sender, peer):
     assert account.sdk.buy().success
     for name in ("many", "more"):
         account.sdk.send(sender.address, ",".join(f"{name}{i}@peer.test" for i in range(98)))
-    to = f"seen-{account.account_id}@peer.test"
+    to = f"seen-{account.tag}@peer.test"
     account.sdk.send(sender.address, to, subject="<script>alert(1)</script> & Grüße")
-    nobody = f"nobody-{account.account_id}@peer.test"
+    nobody = f"nobody-{account.tag}@peer.test"
     account.sdk.send(sender.address, nobody, subject="To nobody")
     account.sdk.send(sender.address, ",".join(f"paid{i}@peer.test" for i in range(10)), subject="Paid by a package")
     server.wait_outcome(account, to, status=0)

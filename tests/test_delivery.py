@@ -16,7 +16,7 @@ pytestmark = pytest.mark.e2e
 
 
 def unique(account, name: str, domain: str = "peer.test") -> str:
-    return f"{name}-{account.account_id}@{domain}"
+    return f"{name}-{account.tag}@{domain}"
 
 
 def test_a_greylisted_mail_is_tried_again_and_delivered(server, account, sender, peer):

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.sdk
 @pytest.fixture
 def verified(server, account, dns):
     """A domain whose DNS records were set as DescDomain asked for, checked by CheckDomain itself."""
-    domain = f"first{account.account_id[-10:]}.test"
+    domain = f"first{account.tag[-10:]}.test"
     client = account.sdk.dm
     domain_id = client.create_domain(dm.CreateDomainRequest(domain_name=domain)).body.domain_id
     shown = client.desc_domain(dm.DescDomainRequest(domain_id=int(domain_id))).body
@@ -40,7 +40,7 @@ def test_a_mail_is_accepted_paid_delivered_and_seen(server, account, verified, p
     sender = f"noreply@{domain}"
     client.create_mail_address(dm.CreateMailAddressRequest(account_name=sender, sendtype="trigger"))
     before = account.sdk.summary()
-    to = f"first-{account.account_id}@peer.test"
+    to = f"first-{account.tag}@peer.test"
 
     env_id = account.sdk.send(
         sender, to, subject="Grüße, 世界", text=None, html_body="<p>Hello <b>there</b></p>", from_alias="Acme News",
@@ -71,7 +71,7 @@ def test_a_mail_is_accepted_paid_delivered_and_seen(server, account, verified, p
 
 def test_return_path_differs_for_each_recipient_and_signature_breaks_with_the_body(
         server, account, sender, peer, dns):
-    addresses = [f"verp-{name}-{account.account_id}@peer.test" for name in "ab"]
+    addresses = [f"verp-{name}-{account.tag}@peer.test" for name in "ab"]
     env_id = account.sdk.send(sender.address, ",".join(addresses))
     mine = [mail for to in addresses for mail in peer.wait_for(to)]
     assert {mail.env_id for mail in mine} == {env_id}
@@ -97,7 +97,7 @@ def test_a_rotated_dkim_key_signs_once_dns_shows_it(server, account, sender, pee
     assert after.dkim_rr != before.dkim_rr, "the old key stays in DNS for mails that are on their way"
 
     def selector_of_a_new_mail(name: str) -> str:
-        to = f"{name}-{account.account_id}@peer.test"
+        to = f"{name}-{account.tag}@peer.test"
         account.sdk.send(sender.address, to)
         content = peer.wait_for(to)[0].content
         assert dkim_check.verify(content, dns)
@@ -113,7 +113,7 @@ def test_a_rotated_dkim_key_signs_once_dns_shows_it(server, account, sender, pee
 
 
 def test_several_recipients_see_no_bcc(server, account, sender, peer):
-    tag = account.account_id
+    tag = account.tag
     to, bcc = [f"to{i}-{tag}@peer.test" for i in range(3)], f"bcc-{tag}@peer.test"
     account.sdk.send(sender.address, ",".join(to), bcc_address=bcc)
     for address in (*to, bcc):
@@ -123,7 +123,7 @@ def test_several_recipients_see_no_bcc(server, account, sender, peer):
 
 
 def test_r01_the_same_address_twice_counts_once(server, account, sender, peer):
-    to = f"twice-{account.account_id}@peer.test"
+    to = f"twice-{account.tag}@peer.test"
     account.sdk.send(sender.address, f"{to},{to}")
     peer.wait_for(to)
     assert account.sdk.summary().remain_free_quota == 1999

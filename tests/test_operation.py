@@ -37,14 +37,14 @@ def test_metrics_are_valid_and_count_mails(server, account, sender, peer):
         return sum(float(line.rsplit(" ", 1)[1]) for line in counted)
 
     before = total()
-    to = f"metric-{account.account_id}@peer.test"
+    to = f"metric-{account.tag}@peer.test"
     account.sdk.send(sender.address, to)
     peer.wait_for(to)
     wait_until(lambda: total() > before, "a counter of delivered mails grew")
 
 
 def test_log_lines_about_a_mail_carry_its_id(server, account, sender, peer):
-    to = f"log-{account.account_id}@peer.test"
+    to = f"log-{account.tag}@peer.test"
     env_id = account.sdk.send(sender.address, to)
     peer.wait_for(to)
     server.wait_outcome(account, to, status=0)

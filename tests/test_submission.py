@@ -14,7 +14,7 @@ RECIPIENTS_MAX = 100
 
 
 def unique(account, name: str) -> str:
-    return f"{name}-{account.account_id}@peer.test"
+    return f"{name}-{account.tag}@peer.test"
 
 
 @pytest.mark.parametrize("tls", ["starttls", "implicit"])
@@ -213,7 +213,7 @@ def test_leading_dots_survive(server, account, sender, peer):
 
 
 def test_smtputf8_recipient(server, account, sender, peer):
-    to = f"grün{account.account_id}@peer.test"
+    to = f"grün{account.tag}@peer.test"
     with connect(server.smtps, sender, "implicit") as client:
         client.sendmail(sender.address, [to], message(sender.address, to, "Grüße"), mail_options=["SMTPUTF8"])
     assert peer.wait_for(to)[0].message["Subject"] == "Grüße"
@@ -263,7 +263,7 @@ def test_missing_date_and_message_id_are_added_and_bcc_removed(server, account, 
 
 def test_r26_same_idempotency_key_same_content_is_one_mail(server, account, sender, peer):
     to = unique(account, "once")
-    content = message(sender.address, to, extra=f"X-Indicia-Idempotency-Key: k-{account.account_id}\r\n"
+    content = message(sender.address, to, extra=f"X-Indicia-Idempotency-Key: k-{account.tag}\r\n"
                       "Date: Sun, 22 Nov 2026 10:00:00 +0000\r\nMessage-ID: <fixed@sender.test>\r\n")
     with connect(server.smtps, sender, "implicit") as client:
         for _ in range(3):

@@ -7,7 +7,7 @@ import re
 import signal
 import subprocess
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import requests
@@ -79,6 +79,8 @@ class Account:
     console_password: str
     email: str
     sdk: Sdk
+    # Digits for names and addresses: unlike account ids they differ from one database to the next.
+    tag: str = field(default_factory=lambda: str(int.from_bytes(os.urandom(6)) + 10**15))
 
 
 class CommandFailed(AssertionError):

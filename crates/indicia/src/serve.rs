@@ -289,13 +289,7 @@ fn api_router(
     admission: &Admission,
     registry: &mut Registry,
 ) -> Result<Router, Failure> {
-    let limit = |calls: u32| ("SingleSendMail".to_owned(), calls);
-    let mut throttle =
-        ThrottleLimits { default_calls_per_second: config.api.calls_per_second, ..ThrottleLimits::default() };
-    throttle.calls_per_second.extend([limit(config.api.sends_per_second)]);
-    if config.api.calls_per_second == 0 {
-        throttle.calls_per_second.retain(|action, _| action == "SingleSendMail");
-    }
+    let throttle = ThrottleLimits::of(config.api.sends_per_second, config.api.calls_per_second);
     let settings = ApiSettings {
         throttle,
         records: dns_records(config),
