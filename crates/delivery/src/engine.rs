@@ -5,6 +5,10 @@
 //! queue in batches: at once while the window is less than half full, else a few at every look, so that a
 //! destination which fills the window keeps nobody out. It wakes when places become free, when the next
 //! mail is due, and at the poll interval (clocks may jump, other nodes may hand back).
+//!
+//! A batch of which most went straight back (their destinations have their share, or are left alone) is
+//! followed by the next after a short pause: soon enough that a long backlog does not stand before the others'
+//! mail, and seldom enough that pushing it back leaves the database to them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +39,8 @@ const LAST_COMMIT_GRACE: Duration = Duration::from_secs(10);
 const ABORT_GRACE: Duration = Duration::from_secs(10);
 const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(1);
 const PAUSE_MIN: Duration = Duration::from_millis(5);
+/// Between claims that have to get through a backlog.
+const PAUSE_IN_BACKLOG: Duration = Duration::from_millis(100);
 
 /// Starts and stops delivery.
 pub struct Delivery {
@@ -138,7 +144,7 @@ impl Handoff for FastPath {
     }
 
     fn deliver(&self, mail: QueuedMail) {
-        for item in items_of(mail, &self.hub.window) {
+        for item in items_of(mail, &self.hub.window, self.hub.epoch()) {
             self.hub.dispatch(item);
         }
     }
@@ -159,11 +165,19 @@ async fn claim_loop(hub: Arc<Hub>, wake: Arc<Notify>) {
                 continue;
             }
         };
-        if at_once && claimed > 0 {
-            tokio::task::yield_now().await;
-            continue;
-        }
-        let pause = if claimed > 0 { hub.config.poll_interval } else { until_next_due(&hub).await };
+        let poll = hub.config.poll_interval;
+        let pause = match next_look(claimed, room, at_once, hub.busy_sites()) {
+            Look::AtOnce => {
+                tokio::task::yield_now().await;
+                continue;
+            }
+            Look::Soon => {
+                sleep_unless_stopped(&hub, PAUSE_IN_BACKLOG.min(poll)).await;
+                continue;
+            }
+            Look::AtPoll => poll,
+            Look::WhenDue => until_next_due(&hub).await,
+        };
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             () = hub.window.freed() => {}
@@ -173,19 +187,51 @@ async fn claim_loop(hub: Arc<Hub>, wake: Arc<Notify>) {
     }
 }
 
-async fn claim(hub: &Arc<Hub>, room: usize) -> Result<usize, indicia_store::StoreError> {
-    if room == 0 {
-        return Ok(0);
+/// What became of one claim, in recipients.
+#[derive(Debug, Clone, Copy, Default)]
+struct Claimed {
+    count: usize,
+    /// Did not go straight back.
+    kept: usize,
+}
+
+/// When the queue is claimed from next.
+#[derive(Debug, PartialEq, Eq)]
+enum Look {
+    AtOnce,
+    Soon,
+    AtPoll,
+    WhenDue,
+}
+
+fn next_look(claimed: Claimed, room: usize, at_once: bool, busy_sites: usize) -> Look {
+    let Claimed { count, kept } = claimed;
+    match () {
+        () if room == 0 => Look::AtPoll,
+        () if count == 0 => Look::WhenDue,
+        () if kept <= count / 4 => Look::Soon,
+        () if at_once => Look::AtOnce,
+        // The window is well filled, but not by one destination alone: there are others to serve.
+        () if busy_sites > 1 && count >= room => Look::Soon,
+        () => Look::AtPoll,
     }
+}
+
+async fn claim(hub: &Arc<Hub>, room: usize) -> Result<Claimed, indicia_store::StoreError> {
+    if room == 0 {
+        return Ok(Claimed::default());
+    }
+    let epoch = hub.epoch();
     let mails = hub.spool.claim(room, CLAIM_BYTES_MAX).await?;
     let count = mails.iter().map(|mail| mail.recipients.len()).sum();
     hub.window.enter(count);
+    let mut kept = 0;
     for mail in mails {
-        for item in items_of(mail, &hub.window) {
-            hub.dispatch(item);
+        for item in items_of(mail, &hub.window, epoch) {
+            kept += usize::from(hub.dispatch(item));
         }
     }
-    Ok(count)
+    Ok(Claimed { count, kept })
 }
 
 /// The time to the next due mail, at most the poll interval.
@@ -217,5 +263,24 @@ async fn sleep_unless_stopped(hub: &Hub, pause: Duration) {
     tokio::select! {
         () = tokio::time::sleep(pause) => {}
         () = hub.stopping.cancelled() => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_claim_that_went_back_is_not_followed_at_once() {
+        let look = |count, kept, at_once, busy| next_look(Claimed { count, kept }, 256, at_once, busy);
+        assert_eq!(look(0, 0, true, 1), Look::WhenDue);
+        assert_eq!(look(256, 256, true, 1), Look::AtOnce);
+        assert_eq!(look(256, 65, true, 4), Look::AtOnce);
+        assert_eq!(look(256, 64, true, 4), Look::Soon);
+        assert_eq!(look(10, 0, false, 1), Look::Soon);
+        assert_eq!(look(256, 200, false, 1), Look::AtPoll, "the fast path has the rest");
+        assert_eq!(look(256, 200, false, 2), Look::Soon);
+        assert_eq!(look(10, 10, false, 2), Look::AtPoll);
+        assert_eq!(next_look(Claimed::default(), 0, false, 1), Look::AtPoll, "no room: no need to ask");
     }
 }

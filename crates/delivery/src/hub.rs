@@ -5,13 +5,13 @@
 //! because each entry holds its place in the bounded window until it is committed.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use indicia_domain::outcome::retry::{Next, jittered};
+use indicia_domain::outcome::retry::Next;
 use indicia_domain::outcome::{Disposition, Failure, Phase};
-use indicia_domain::time::{Clock, MINUTE_MICROS, UnixMicros};
+use indicia_domain::time::{Clock, MINUTE_MICROS, SECOND_MICROS, UnixMicros};
 use indicia_store::outcome::Outcome;
 use indicia_store::queue::{HandBack, MailKey};
 use tokio::sync::{Notify, Semaphore, mpsc};
@@ -20,20 +20,26 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::DeliveryConfig;
 use crate::connection::{Ends, WireSettings};
+use crate::content::Contents;
 use crate::ending::Ending;
 use crate::identities::Identities;
 use crate::mail::Item;
 use crate::metrics::Metrics;
 use crate::route::{Route, RouteError, Router};
-use crate::site::{Pushed, Site};
+use crate::site::{Held, Pushed, Site};
 use crate::spool::Spool;
 use crate::tls::Tls;
 use crate::verp::Verp;
 use crate::window::{Slot, Window};
 use crate::worker;
 
-/// How long a mail that found its destination's share taken stays in the database.
-const OVERFLOW_PAUSE_MICROS: i64 = MINUTE_MICROS;
+/// How long a mail that met an internal error stays in the database.
+const ERROR_PAUSE_MICROS: i64 = MINUTE_MICROS;
+/// How long a mail whose content found no room stays in the database.
+const NO_ROOM_PAUSE_MICROS: i64 = 10 * SECOND_MICROS;
+/// Failures in a row of a destination after which those that were never tried themselves may end with it: the
+/// destination has been tried in their stead, over growing pauses, and not only once after an outage of ours.
+const FAILURES_FOR_ALL: u32 = 3;
 /// No site is left alone longer than this, whatever the retry schedule says.
 const HOLD_MAX_MICROS: i64 = 30 * MINUTE_MICROS;
 /// A site's fair share is never less than this.
@@ -51,6 +57,13 @@ const LOOKUPS_MAX: usize = 64;
 pub(crate) enum Done {
     Attempt(Box<Outcome>, Slot),
     HandBack(HandBack, Slot),
+}
+
+/// Names a leased mail, and the epoch in which it was leased.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Lease {
+    pub key: MailKey,
+    pub epoch: u64,
 }
 
 /// What is known of a domain's route.
@@ -72,6 +85,7 @@ pub(crate) struct Hub {
     pub verp: Verp,
     pub metrics: Metrics,
     pub window: Arc<Window>,
+    pub contents: Contents,
     pub connections: Arc<Semaphore>,
     /// Sites that failed before share a quarter of the connections while they are tried again: a thousand dead
     /// hosts, each a long timeout, must not take all.
@@ -84,6 +98,9 @@ pub(crate) struct Hub {
     /// Let go of what is under way.
     pub aborting: CancellationToken,
     pub tasks: TaskTracker,
+    /// Counts the times that this node's leases were lost. Mails of an earlier epoch may be another's by now, or
+    /// this node's a second time.
+    epoch: AtomicU64,
     sites: Mutex<HashMap<Arc<str>, Arc<Site>>>,
     /// How many sites were busy when they were last counted, and mails dispatched since the start.
     busy_sites: AtomicUsize,
@@ -115,6 +132,8 @@ impl Hub {
             stopping: CancellationToken::new(),
             aborting: CancellationToken::new(),
             tasks: TaskTracker::new(),
+            contents: Contents::default(),
+            epoch: AtomicU64::new(0),
             identities: Identities::default(),
             sites: Mutex::default(),
             busy_sites: AtomicUsize::new(0),
@@ -138,17 +157,33 @@ impl Hub {
         self.routes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends a mail on its way: to its site, or first to a look-up of its domain.
-    pub(crate) fn dispatch(self: &Arc<Self>, item: Item) {
+    /// The present epoch. Whoever leases mails reads it before.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    /// Whether a mail's lease was lost since it came to memory.
+    pub(crate) fn is_stale(&self, item: &Item) -> bool {
+        item.mail.epoch != self.epoch()
+    }
+
+    /// How many sites were busy when they were last counted.
+    pub(crate) fn busy_sites(&self) -> usize {
+        self.busy_sites.load(Ordering::Relaxed)
+    }
+
+    /// Sends a mail on its way: to its site, or first to a look-up of its domain. `false`: it went back to the queue.
+    pub(crate) fn dispatch(self: &Arc<Self>, item: Item) -> bool {
         if self.stopping.is_cancelled() {
-            return self.give_back(item, self.clock.now(), "the server is stopping");
+            self.give_back(item, self.clock.now(), "the server is stopping");
+            return false;
         }
         let mut routes = self.routes();
         match routes.get_mut(&item.domain) {
             Some(Known::Route(route, until)) if Instant::now() < *until => {
                 let route = route.clone();
                 drop(routes);
-                self.enqueue(item, &route);
+                return self.enqueue(item, &route);
             }
             Some(Known::Failed(error, until)) if Instant::now() < *until => {
                 let ending = Ending::from_route(error);
@@ -166,9 +201,11 @@ impl Hub {
                 self.tasks.spawn(self.clone().look_up(domain));
             }
         }
+        true
     }
 
     async fn look_up(self: Arc<Self>, domain: String) {
+        let unfinished = LookUp { hub: &self, domain: &domain };
         let result = tokio::select! {
             () = self.stopping.cancelled() => None,
             result = async {
@@ -188,30 +225,37 @@ impl Hub {
         let before = {
             let mut routes = self.routes();
             match known {
-                Some(known) => routes.insert(domain, known),
+                Some(known) => routes.insert(domain.clone(), known),
                 None => routes.remove(&domain),
             }
         };
+        drop(unfinished);
         if let Some(Known::LookingUp(waiting)) = before {
-            waiting.into_iter().for_each(|item| self.dispatch(item));
+            for item in waiting {
+                self.dispatch(item);
+            }
         }
     }
 
-    fn enqueue(self: &Arc<Self>, item: Item, route: &Arc<Route>) {
+    fn enqueue(self: &Arc<Self>, item: Item, route: &Arc<Route>) -> bool {
         let now = self.clock.now();
         let (site, share) = self.site(route, now);
         match site.push(item, route, share, now) {
-            Pushed::Queued { workers } => self.start_workers(&site, workers),
-            Pushed::Held(item, held) => self.give_back(item, held.until, &held.reason),
-            Pushed::Full(item) => {
-                let due = now.plus_micros(jittered(OVERFLOW_PAUSE_MICROS, rand::random()));
+            Pushed::Queued { workers } => {
+                self.start_workers(&site, workers);
+                return true;
+            }
+            Pushed::Held(item, held) => self.give_back_held(item, &held),
+            Pushed::Full(item, due) => {
                 let reason = format!("as much as fits in memory is already waiting for {}", site.name);
                 self.give_back(item, due, &reason);
             }
         }
+        false
     }
 
-    /// The site of a route, and how many mails one site may hold: an equal part among the busy.
+    /// The site of a route, and how many mails one site may hold: an equal part among the busy, and never so much
+    /// that nothing is left free for those that come later.
     fn site(&self, route: &Arc<Route>, now: UnixMicros) -> (Arc<Site>, usize) {
         let mut sites = self.sites();
         if sites.len() >= REMEMBERED_MAX {
@@ -227,8 +271,8 @@ impl Hub {
             let busy = sites.values().filter(|site| site.is_busy()).count();
             self.busy_sites.store(busy, Ordering::Relaxed);
         }
-        let busy = self.busy_sites.load(Ordering::Relaxed);
-        (site, (most / busy.max(1)).max(SHARE_MIN))
+        let free = self.window.recipients_max().saturating_sub(self.window.recipients());
+        (site, (most / self.busy_sites().max(1)).min(free * 3).max(SHARE_MIN))
     }
 
     pub(crate) fn start_workers(self: &Arc<Self>, site: &Arc<Site>, count: usize) {
@@ -246,20 +290,45 @@ impl Hub {
         self.metrics.sites_held.inc();
         tracing::warn!(site = %site.name, waiting = waiting.len(), until = %held.until, reason, "the destination is left alone for a while");
         for item in waiting {
-            self.give_back(item, held.until, &held.reason);
+            self.give_back_held(item, &held);
         }
         held.until
     }
 
-    /// Gives a mail back untried until about `due`. One that has reached its maximum age ends instead.
-    pub(crate) fn give_back(&self, item: Item, due: UnixMicros, reason: &str) {
+    /// Gives a mail back because its destination is left alone. One that has reached its maximum age ends instead,
+    /// but only with a destination that was tried for it (R03: an outage of ours is not the mail's failure).
+    fn give_back_held(&self, item: Item, held: &Held) {
         let now = self.clock.now();
-        let deadline = self.config.schedule.deadline(item.mail.accepted_at);
-        if now >= deadline && !self.stopping.is_cancelled() {
-            let words = format!("451 4.4.7 given up at its maximum age; it waited because: {reason}");
+        let is_old = now >= self.config.schedule.deadline(item.mail.accepted_at);
+        let was_tried = item.attempts > 0 || held.failures >= FAILURES_FOR_ALL;
+        if is_old && was_tried && !self.stopping.is_cancelled() && !self.is_stale(&item) {
+            let words = format!("451 4.4.7 given up at its maximum age; it waited because: {}", held.reason);
             let ending = Ending::from_failure(Phase::Connect, Failure::ConnectFailed, words).expired();
             return self.finish(item, ending, now, None, None);
         }
+        self.give_back(item, held.until, &held.reason);
+    }
+
+    /// Gives a mail back whose content found no room in memory.
+    pub(crate) fn give_back_without_room(&self, item: Item) {
+        let due = self.clock.now().plus_micros(NO_ROOM_PAUSE_MICROS);
+        self.give_back(item, due, "no room in memory for its content");
+    }
+
+    /// Gives a mail back untried until about `due`, whatever its age: it is never failed for want of an attempt. One
+    /// whose lease was lost is forgotten: it is not this node's to give.
+    pub(crate) fn give_back(&self, item: Item, due: UnixMicros, reason: &str) {
+        if self.is_stale(&item) {
+            tracing::info!(
+                message_id = item.mail.message_id,
+                number = item.number,
+                reason,
+                "left to the node that holds it now"
+            );
+            return;
+        }
+        let now = self.clock.now();
+        let deadline = self.config.schedule.deadline(item.mail.accepted_at);
         // Spread by a tenth of the wait, so that what was given back together does not come back together.
         let spread = (due.0 - now.0).max(0) / 10;
         let due = due.plus_micros(i64::from(rand::random::<u16>()) * spread / i64::from(u16::MAX));
@@ -281,6 +350,7 @@ impl Hub {
         let now = self.clock.now();
         let attempts = item.attempts + 1;
         let (ending, next_due_at) = self.next_step(&item, ending, now, attempts, not_before);
+        let is_stale = self.is_stale(&item);
         let outcome = Outcome {
             key: item.key(),
             address: item.address,
@@ -306,6 +376,10 @@ impl Hub {
         };
         log(&outcome);
         self.metrics.count(&outcome);
+        if is_stale && outcome.next_due_at.is_some() {
+            // To commit a deferral is to give the mail back; it may be leased anew, even by this node.
+            return;
+        }
         self.commit(Done::Attempt(Box::new(outcome), item.slot));
     }
 
@@ -342,9 +416,13 @@ impl Hub {
     }
 
     /// Gives back a mail that was lost from memory with the task that had it in hand.
-    pub(crate) fn give_back_lost(&self, key: MailKey) {
+    pub(crate) fn give_back_lost(&self, lease: Lease) {
+        if lease.epoch != self.epoch() {
+            return;
+        }
+        let key = lease.key;
         self.window.enter(1);
-        let due_at = self.clock.now().plus_micros(OVERFLOW_PAUSE_MICROS);
+        let due_at = self.clock.now().plus_micros(ERROR_PAUSE_MICROS);
         let reason = "the attempt ended in an internal error; see the server's log".to_owned();
         self.commit(Done::HandBack(HandBack { key, due_at, reason }, self.window.slot()));
     }
@@ -360,10 +438,52 @@ impl Hub {
         }
     }
 
-    /// Forgets all that waits, without a word: the leases are no longer this node's.
+    /// Forgets all that waits, without a word: the leases are no longer this node's. What is being sent just now goes
+    /// on to its end, which is told; it is not given back either.
     pub(crate) fn forget_all(&self) -> usize {
+        self.epoch.fetch_add(1, Ordering::AcqRel);
         let sites: Vec<Arc<Site>> = self.sites().values().cloned().collect();
-        sites.iter().map(|site| site.drain().len()).sum()
+        let waiting: usize = sites.iter().map(|site| site.drain().len()).sum();
+        let looking_up: usize = self
+            .routes()
+            .values_mut()
+            .map(|known| match known {
+                Known::LookingUp(waiting) => std::mem::take(waiting).len(),
+                Known::Route(..) | Known::Failed(..) => 0,
+            })
+            .sum();
+        waiting + looking_up
+    }
+}
+
+/// A look-up under way. When it is dropped before its end (a panic in the resolver), what waits for it is given back.
+struct LookUp<'a> {
+    hub: &'a Hub,
+    domain: &'a str,
+}
+
+impl Drop for LookUp<'_> {
+    fn drop(&mut self) {
+        let waiting = {
+            let mut routes = self.hub.routes();
+            match routes.get_mut(self.domain) {
+                Some(Known::LookingUp(waiting)) => {
+                    let waiting = std::mem::take(waiting);
+                    routes.remove(self.domain);
+                    waiting
+                }
+                _ => return,
+            }
+        };
+        tracing::error!(domain = self.domain, mails = waiting.len(), "a look-up ended in an internal error");
+        let due = self.hub.clock.now().plus_micros(ERROR_PAUSE_MICROS);
+        for item in waiting {
+            self.hub.give_back(
+                item,
+                due,
+                "the look-up of its domain ended in an internal error; see the server's log",
+            );
+        }
     }
 }
 

@@ -6,8 +6,8 @@
 //! | --- | --- |
 //! | comes in from admission or from the queue, within bounds | [`engine`], `window` |
 //! | its domain becomes a route, its route a site | [`route`], [`dns`], `hub` |
-//! | waits at the site, fair to others; the site may be held | `site` |
-//! | is signed once and gets its return path | [`dkim`], [`verp`] |
+//! | waits at the site, fair to others; the site may be held | `site`, `drain` |
+//! | gets room for its content, is signed and gets its return path | `content`, [`dkim`], [`verp`] |
 //! | goes over a connection that is reused | `worker`, [`connection`], [`tls`] |
 //! | the reply becomes a verdict, a temporary one a due instant | [`ending`], `indicia_domain::outcome` |
 //! | the outcome is committed with others | `committer`, [`spool`] |
@@ -15,8 +15,10 @@
 mod committer;
 pub mod config;
 pub mod connection;
+mod content;
 pub mod dkim;
 pub mod dns;
+mod drain;
 pub mod ending;
 pub mod engine;
 mod hub;

@@ -3,7 +3,6 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use tokio::sync::OnceCell;
 
 use indicia_domain::time::UnixMicros;
 use indicia_store::queue::{MailKey, QueuedMail};
@@ -18,11 +17,15 @@ pub(crate) struct Mail {
     pub domain_id: i64,
     pub day: i64,
     pub accepted_at: UnixMicros,
+    pub size_bytes: usize,
     pub recipient_count: usize,
+    /// The node's identity under which its mails are leased (see [`crate::hub::Hub::forget_all`]).
+    pub epoch: u64,
     /// Content that came along with the acceptance; taken by the first use.
     given: Mutex<Option<(Bytes, Room)>>,
-    /// What goes on the wire, made once.
-    pub prepared: OnceCell<Prepared>,
+    /// What goes on the wire, made once unless its room is wanted meanwhile. A worker holds the inner pointer as
+    /// long as it sends.
+    pub prepared: tokio::sync::Mutex<Option<Arc<Prepared>>>,
 }
 
 /// A message ready for the wire.
@@ -32,7 +35,7 @@ pub(crate) struct Prepared {
     /// A header field has text beyond ASCII.
     pub smtputf8: bool,
     /// Counts the content while it is in memory.
-    pub _room: Room,
+    pub room: Room,
 }
 
 /// One recipient's mail on its way.
@@ -57,10 +60,30 @@ impl Mail {
     pub(crate) fn take_given(&self) -> Option<(Bytes, Room)> {
         self.given.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
+
+    /// Lets go of the prepared content, if nobody is sending or making it. Returns its octets.
+    pub(crate) fn let_go(&self) -> usize {
+        let Ok(mut prepared) = self.prepared.try_lock() else { return 0 };
+        match &*prepared {
+            // The pointer is cloned under the lock only.
+            Some(content) if Arc::strong_count(content) == 1 => {
+                let bytes = content.room.bytes();
+                *prepared = None;
+                bytes
+            }
+            _ => 0,
+        }
+    }
+
+    /// Whether a prepared content is there, or somebody is at it.
+    pub(crate) fn is_prepared(&self) -> bool {
+        self.prepared.try_lock().map_or(true, |prepared| prepared.is_some())
+    }
 }
 
 /// Makes items of a mail whose recipients are counted in `window`, and whose content is, if it has come along.
-pub(crate) fn items_of(queued: QueuedMail, window: &Arc<Window>) -> impl Iterator<Item = Item> {
+/// `epoch` is the one in which it was leased.
+pub(crate) fn items_of(queued: QueuedMail, window: &Arc<Window>, epoch: u64) -> impl Iterator<Item = Item> {
     let given = queued.content.map(|content| {
         let room = window.room(content.len());
         (content, room)
@@ -72,9 +95,11 @@ pub(crate) fn items_of(queued: QueuedMail, window: &Arc<Window>) -> impl Iterato
         domain_id: queued.domain_id,
         day: queued.day,
         accepted_at: queued.accepted_at,
+        size_bytes: queued.size_bytes,
         recipient_count: queued.recipient_count,
+        epoch,
         given: Mutex::new(given),
-        prepared: OnceCell::new(),
+        prepared: tokio::sync::Mutex::default(),
     });
     // All guards are made before the first item leaves: dropping the iterator half-way must give back all.
     let items: Vec<Item> = queued

@@ -18,6 +18,7 @@ pub struct Metrics {
     deferred: Family<Label, Counter>,
     bounced: Family<Label, Counter>,
     attempts: Family<Label, Counter>,
+    attempts_ended: Counter,
     handed_back: Counter,
     commit_failures: Counter,
     commits: Counter,
@@ -38,6 +39,7 @@ impl Default for Metrics {
             deferred: Family::default(),
             bounced: Family::default(),
             attempts: Family::default(),
+            attempts_ended: Counter::default(),
             handed_back: Counter::default(),
             commit_failures: Counter::default(),
             commits: Counter::default(),
@@ -106,6 +108,7 @@ impl Metrics {
 
     pub(crate) fn count(&self, record: &Outcome) {
         let seconds = |micros: i64| micros.max(0) as f64 / 1e6;
+        self.attempts_ended.inc();
         self.attempts.get_or_create(&[("phase", record.phase.as_str())]).inc();
         self.attempt_seconds.observe(seconds(record.finished_at.0 - record.started_at.0));
         let class = [("classification", record.verdict.classification.as_str())];
@@ -142,6 +145,11 @@ impl Metrics {
     /// Mails delivered so far.
     pub fn delivered(&self) -> u64 {
         self.delivered.get()
+    }
+
+    /// Attempts that have come to their end, committed or not.
+    pub fn attempts_ended(&self) -> u64 {
+        self.attempts_ended.get()
     }
 
     /// Connections made so far.

@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use indicia_domain::time::{MINUTE_MICROS, UnixMicros};
 use tokio::sync::Notify;
 
+use crate::drain::Drain;
 use crate::mail::Item;
 use crate::route::Route;
 
@@ -47,6 +48,7 @@ struct State {
     /// Broken connections in a row.
     breaks: u32,
     held: Option<Held>,
+    drain: Drain,
 }
 
 /// Why and until when a site is left alone.
@@ -54,6 +56,8 @@ struct State {
 pub(crate) struct Held {
     pub until: UnixMicros,
     pub reason: Arc<str>,
+    /// Failures in a row that led here, over pauses.
+    pub failures: u32,
 }
 
 /// What came of offering a mail to a site.
@@ -62,8 +66,8 @@ pub(crate) enum Pushed {
     Queued { workers: usize },
     /// The site is held: give the mail back until then.
     Held(Item, Held),
-    /// The site has its share already: give the mail back for a while.
-    Full(Item),
+    /// The site has its share already: give the mail back until then.
+    Full(Item, UnixMicros),
 }
 
 /// What a worker does next.
@@ -91,6 +95,7 @@ impl Site {
                 failures: 0,
                 breaks: 0,
                 held: None,
+                drain: Drain::new(UnixMicros(0)),
             }),
         }
     }
@@ -115,10 +120,15 @@ impl Site {
         let share =
             if state.established == 0 && state.failures > 0 { share.min(PROBE_QUEUE_MAX) } else { share };
         if state.ready.len() >= share {
-            return Pushed::Full(item);
+            let waiting = state.ready.len();
+            let due = state.drain.put_off(now, waiting, rand::random());
+            return Pushed::Full(item, due);
         }
         if !Arc::ptr_eq(&state.route, route) {
             state.route = route.clone();
+        }
+        if state.ready.is_empty() && state.workers == state.idle {
+            state.drain.restart(now);
         }
         state.ready.push_back(item);
         if state.idle > 0 {
@@ -181,6 +191,11 @@ impl Site {
         state.established = state.established.saturating_sub(1);
     }
 
+    /// A transaction has ended, one way or another.
+    pub(crate) fn ended(&self, now: UnixMicros) {
+        self.state().drain.ended(now);
+    }
+
     /// The remote answered a transaction to its end: the site works.
     pub(crate) fn works(&self) {
         let mut state = self.state();
@@ -223,7 +238,8 @@ impl Site {
         }
         state.failures += 1;
         state.breaks = 0;
-        let held = Held { until: now.plus_micros(pause_micros(state.failures)), reason: reason.into() };
+        let until = now.plus_micros(pause_micros(state.failures));
+        let held = Held { until, reason: reason.into(), failures: state.failures };
         state.held = Some(held.clone());
         (held, waiting)
     }

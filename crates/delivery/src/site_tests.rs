@@ -37,7 +37,7 @@ fn items(count: i64) -> Vec<Item> {
         recipients: (0..count).map(recipient).collect(),
     };
     window.enter(mail.recipients.len());
-    items_of(mail, &window).collect()
+    items_of(mail, &window, 0).collect()
 }
 
 fn push_all(site: &Site, route: &Arc<Route>, items: Vec<Item>) -> usize {
@@ -45,7 +45,7 @@ fn push_all(site: &Site, route: &Arc<Route>, items: Vec<Item>) -> usize {
         .into_iter()
         .map(|item| match site.push(item, route, SHARE, NOW) {
             Pushed::Queued { workers } => workers,
-            Pushed::Held(..) | Pushed::Full(_) => 0,
+            Pushed::Held(..) | Pushed::Full(..) => 0,
         })
         .sum()
 }
@@ -103,12 +103,12 @@ async fn a_second_failure_while_held_does_not_lengthen_the_hold() {
 async fn the_share_bounds_what_waits_and_a_probed_site_gets_less() {
     let (site, route) = site(1).await;
     push_all(&site, &route, items(100));
-    assert!(matches!(site.push(items(1).remove(0), &route, SHARE, NOW), Pushed::Full(_)));
+    assert!(matches!(site.push(items(1).remove(0), &route, SHARE, NOW), Pushed::Full(..)));
     site.hold(NOW, "down", |_| 10);
     let later = NOW.plus_micros(11);
     let queued = items(100).into_iter().fold(0, |count, item| match site.push(item, &route, SHARE, later) {
         Pushed::Queued { .. } => count + 1,
-        Pushed::Held(..) | Pushed::Full(_) => count,
+        Pushed::Held(..) | Pushed::Full(..) => count,
     });
     assert_eq!(queued, PROBE_QUEUE_MAX);
 }

@@ -31,6 +31,12 @@ pub(crate) struct Slot(Arc<Window>);
 #[derive(Debug)]
 pub(crate) struct Room(Arc<Window>, usize);
 
+impl Room {
+    pub(crate) fn bytes(&self) -> usize {
+        self.1
+    }
+}
+
 impl Drop for Slot {
     fn drop(&mut self) {
         self.0.leave(1);
@@ -104,17 +110,20 @@ impl Window {
         self.recipients.fetch_add(recipients, Ordering::AcqRel);
     }
 
-    /// Waits until content of so many octets fits. Content larger than the whole bound is let in alone.
-    pub(crate) async fn make_room(self: &Arc<Window>, bytes: usize) -> Room {
-        loop {
-            let waiting = self.bytes_freed.notified();
-            let added = |now: usize| (now == 0 || now + bytes <= self.bytes_max).then_some(now + bytes);
-            if self.bytes.fetch_update(Ordering::AcqRel, Ordering::Relaxed, added).is_ok() {
-                return self.room(bytes);
-            }
-            // The limit of the wait covers a notification that another waiter took and could not use.
-            let _ = tokio::time::timeout(std::time::Duration::from_millis(100), waiting).await;
-        }
+    /// Room for a content of so many octets, if it fits. Content larger than the whole bound is let in alone.
+    pub(crate) fn try_room(self: &Arc<Window>, bytes: usize) -> Option<Room> {
+        let added = |now: usize| (now == 0 || now + bytes <= self.bytes_max).then_some(now + bytes);
+        self.bytes.fetch_update(Ordering::AcqRel, Ordering::Relaxed, added).ok().map(|_| self.room(bytes))
+    }
+
+    /// Completes when octets have become free, or could be by letting go of content ([`Window::content_unused`]).
+    pub(crate) async fn bytes_freed(&self) {
+        self.bytes_freed.notified().await;
+    }
+
+    /// A content is not being sent any more.
+    pub(crate) fn content_unused(&self) {
+        self.bytes_freed.notify_one();
     }
 
     /// How many recipients the next claim may ask for, and whether it may come at once (the window is less
@@ -176,18 +185,13 @@ mod tests {
         assert_eq!((window.recipients(), window.bytes()), (0, 0));
     }
 
-    #[tokio::test]
-    async fn content_waits_for_room() {
+    #[test]
+    fn content_larger_than_the_bound_is_let_in_alone() {
         let window = Arc::new(Window::new(100, 1 << 20));
-        let first = window.make_room(2 << 20).await;
-        let second = tokio::spawn({
-            let window = window.clone();
-            async move { window.make_room(10).await }
-        });
-        tokio::task::yield_now().await;
-        assert!(!second.is_finished());
+        let first = window.try_room(2 << 20).expect("nothing else is there");
+        assert!(window.try_room(10).is_none());
         drop(first);
-        drop(second.await.expect("no panic"));
+        drop(window.try_room(10).expect("room"));
         assert_eq!(window.bytes(), 0);
     }
 }

@@ -7,24 +7,27 @@ use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use futures::FutureExt as _;
 use indicia_domain::outcome::{Disposition, Failure, Phase};
 use indicia_domain::time::UnixMicros;
-use indicia_store::queue::MailKey;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 
 use crate::connection::{Connection, Ends, Envelope};
 use crate::ending::Ending;
-use crate::hub::Hub;
+use crate::hub::{Hub, Lease};
 use crate::mail::{Item, Mail, Prepared, header_needs_utf8};
 use crate::site::{Site, Work};
 use crate::verp::BounceToken;
 
 /// Transactions after which a worker makes way while others wait for a connection.
 const TURN: u32 = 100;
+/// How long a mail waits for room for its content, with its connection and its worker.
+const ROOM_WAIT: Duration = Duration::from_secs(2);
 
 /// Works until nothing has waited for the idle time, the site fails, or the engine stops.
 ///
@@ -47,19 +50,26 @@ struct Worker {
     connection: Option<Connection>,
     permit: Option<OwnedSemaphorePermit>,
     /// The mail being worked on.
-    in_hand: Option<MailKey>,
+    in_hand: Option<Lease>,
+}
+
+/// Why a mail has no content to send.
+enum Unprepared {
+    NoRoom,
+    Failed(String),
 }
 
 impl Worker {
     /// Cleans up after a panic.
     fn bury(mut self) {
-        let Some(key) = self.in_hand.take() else {
+        let Some(lease) = self.in_hand.take() else {
             tracing::error!(site = %self.site.name, "a delivery worker panicked between two mails");
             return;
         };
+        let key = lease.key;
         tracing::error!(message_id = key.message_id, account_id = key.account_id, site = %self.site.name,
             "a delivery worker panicked; its mail is given back");
-        self.hub.give_back_lost(key);
+        self.hub.give_back_lost(lease);
         self.drop_connection();
         let more = self.site.leave(false, self.hub.clock.now());
         self.hub.start_workers(&self.site, more);
@@ -73,13 +83,11 @@ impl Worker {
                     self.hub.give_back(*item, self.hub.clock.now(), "the server is stopping");
                     return true;
                 }
-                let hub = self.hub.clone();
-                let expired = hub.config.schedule.is_expired(item.mail.accepted_at, hub.clock.now());
-                if expired {
-                    hub.give_back(*item, hub.clock.now(), "it was found waiting past its maximum age");
+                if self.hub.is_stale(&item) {
                     return true;
                 }
-                self.in_hand = Some(item.key());
+                // However old it is: an attempt is made, and the retry schedule gives it up afterwards.
+                self.in_hand = Some(Lease { key: item.key(), epoch: item.mail.epoch });
                 let goes_on = self.send(*item).await;
                 self.in_hand = None;
                 goes_on
@@ -143,11 +151,30 @@ impl Worker {
     async fn send(&mut self, item: Item) -> bool {
         let started_at = self.hub.clock.now();
         self.refresh().await;
-        let Some(prepared) = self.prepare(&item.mail, started_at).await else {
-            let words = "451 4.3.0 the mail could not be prepared for sending; see the server's log";
-            let ending = Ending::from_failure(Phase::Connect, Failure::Internal, words);
-            self.hub.finish(item, ending, started_at, None, None);
-            return true;
+        // The connection first: who waits for one must not sit on room that those with a connection wait for.
+        if self.connection.is_none()
+            && let Err((ending, ends)) = self.connect().await
+        {
+            return self.unreachable(item, ending, ends, started_at);
+        }
+        let prepared = match self.prepare(&item.mail, started_at).await {
+            Ok(prepared) => prepared,
+            Err(Unprepared::NoRoom) => {
+                self.hub.give_back_without_room(item);
+                return true;
+            }
+            Err(Unprepared::Failed(reason)) => {
+                tracing::error!(
+                    message_id = item.mail.message_id,
+                    account_id = item.mail.account_id,
+                    reason,
+                    "the mail could not be prepared for sending"
+                );
+                let words = "451 4.3.0 the mail could not be prepared for sending; see the server's log";
+                let ending = Ending::from_failure(Phase::Connect, Failure::Internal, words);
+                self.hub.finish(item, ending, started_at, None, None);
+                return true;
+            }
         };
         let envelope = Envelope {
             reverse_path: self.hub.verp.address(BounceToken {
@@ -156,22 +183,23 @@ impl Worker {
                 recipient_number: u32::try_from(item.number).unwrap_or(u32::MAX),
             }),
             recipient: item.address.clone(),
-            content: prepared.0,
-            smtputf8: prepared.1,
+            content: prepared.chunks.clone(),
+            smtputf8: prepared.smtputf8,
         };
-        self.transact(item, envelope, started_at).await
+        let goes_on = self.transact(item, envelope, started_at).await;
+        drop(prepared);
+        self.hub.window.content_unused();
+        goes_on
     }
 
     /// Sends on the open connection or a new one. A connection that lay idle may have died meanwhile without
     /// our noticing: then, and only then, the same mail is tried once more on a fresh one.
     async fn transact(&mut self, item: Item, envelope: Envelope, started_at: UnixMicros) -> bool {
-        let mut is_fresh = false;
         loop {
             if self.connection.is_none() {
                 if let Err((ending, ends)) = self.connect().await {
                     return self.unreachable(item, ending, ends, started_at);
                 }
-                is_fresh = true;
             }
             let Some(connection) = &mut self.connection else { return false };
             let first_use = connection.deliveries() == 0;
@@ -190,7 +218,6 @@ impl Worker {
                 return true;
             };
             let died_idle = !first_use
-                && !is_fresh
                 && ending.code.is_none_or(|code| code == 421)
                 && ending.phase == Phase::Mail
                 && !reusable;
@@ -206,6 +233,7 @@ impl Worker {
     }
 
     fn conclude(&mut self, item: Item, ending: Ending, ends: &Ends, started_at: UnixMicros, reusable: bool) {
+        self.site.ended(self.hub.clock.now());
         let is_break = !reusable && ending.verdict.disposition == Disposition::Temporary;
         if !is_break {
             self.site.works();
@@ -290,44 +318,43 @@ impl Worker {
         acquired.await.ok()
     }
 
-    /// The chunks for the wire, made once per message.
-    async fn prepare(&self, mail: &Arc<Mail>, at: UnixMicros) -> Option<(Vec<bytes::Bytes>, bool)> {
-        let prepared = mail.prepared.get_or_try_init(|| self.make(mail, at)).await;
-        match prepared {
-            Ok(prepared) => Some((prepared.chunks.clone(), prepared.smtputf8)),
-            Err(reason) => {
-                tracing::error!(
-                    message_id = mail.message_id,
-                    account_id = mail.account_id,
-                    reason,
-                    "the mail could not be prepared for sending"
-                );
-                None
-            }
+    /// What goes on the wire, made once per message as long as there is room for it.
+    async fn prepare(&self, mail: &Arc<Mail>, at: UnixMicros) -> Result<Arc<Prepared>, Unprepared> {
+        // Counted from here: who waits for another's making of the same content does not wait once more.
+        let deadline = Instant::now() + ROOM_WAIT;
+        let mut prepared = mail.prepared.lock().await;
+        if let Some(prepared) = &*prepared {
+            return Ok(prepared.clone());
         }
+        let made = Arc::new(self.make(mail, at, deadline).await?);
+        *prepared = Some(made.clone());
+        self.hub.contents.keep(mail);
+        Ok(made)
     }
 
-    async fn make(&self, mail: &Arc<Mail>, at: UnixMicros) -> Result<Prepared, String> {
+    async fn make(&self, mail: &Mail, at: UnixMicros, deadline: Instant) -> Result<Prepared, Unprepared> {
+        let hub = &self.hub;
         let (content, room) = match mail.take_given() {
             Some(given) => given,
             None => {
-                let content = self.hub.spool.content(mail.account_id, mail.message_id).await;
-                let content = content.map_err(|error| format!("its content could not be read: {error}"))?;
-                let content = content.ok_or("its content is gone")?;
-                let room = self.hub.window.make_room(content.len()).await;
-                (content, room)
+                let room = hub.contents.room(&hub.window, mail.size_bytes, deadline).await;
+                let room = room.ok_or(Unprepared::NoRoom)?;
+                let content = hub.spool.content(mail.account_id, mail.message_id).await;
+                let content = content
+                    .map_err(|error| Unprepared::Failed(format!("its content could not be read: {error}")))?;
+                (content.ok_or_else(|| Unprepared::Failed("its content is gone".to_owned()))?, room)
             }
         };
         let smtputf8 = header_needs_utf8(&content);
         let mut chunks = vec![content];
-        if self.hub.config.sign {
-            let identities = &self.hub.identities;
-            let signer = identities.signer(&*self.hub.spool, mail.account_id, mail.domain_id).await;
-            let signer = signer.map_err(|error| error.to_string())?;
-            let signed = identities.signers.sign(signer, chunks.clone(), at).await;
-            chunks.insert(0, signed.map_err(|error| error.to_string())?);
+        if hub.config.sign {
+            let failed = |error: &dyn std::error::Error| Unprepared::Failed(error.to_string());
+            let signer = hub.identities.signer(&*hub.spool, mail.account_id, mail.domain_id).await;
+            let signer = signer.map_err(|error| failed(&error))?;
+            let signed = hub.identities.signers.sign(signer, chunks.clone(), at).await;
+            chunks.insert(0, signed.map_err(|error| failed(&error))?);
         }
-        Ok(Prepared { chunks, smtputf8, _room: room })
+        Ok(Prepared { chunks, smtputf8, room })
     }
 }
 

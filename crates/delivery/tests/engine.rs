@@ -304,26 +304,6 @@ async fn the_maximum_age_ends_retries_with_the_last_words() {
 }
 
 #[tokio::test]
-async fn a_mail_found_long_after_its_maximum_age_is_not_attempted() {
-    let server = Server::friendly().await;
-    let rig = Rig::start(config(&[("*", server.address)]));
-    rig.clock.advance_micros(-1);
-    rig.spool.accept(1, &["bob@example.net"]);
-    until(|| rig.spool.delivered() == 1).await;
-    rig.delivery.stop().await;
-
-    let late = Rig::start(config(&[("*", closed_port().await)]));
-    late.spool.accept(2, &["bob@example.net"]);
-    let first = late.attempts(1).await.remove(0);
-    assert_eq!(first.verdict.disposition, Disposition::Temporary);
-    late.advance(3600 + 3600);
-    let last = late.attempts(2).await.remove(1);
-    assert_eq!(last.verdict.disposition, Disposition::Permanent, "{last:?}");
-    assert!(last.reply.contains("maximum age"), "{}", last.reply);
-    late.delivery.stop().await;
-}
-
-#[tokio::test]
 async fn a_stop_gives_back_what_is_under_way_after_the_grace_time() {
     let server = Server::scripted(|step| if step.verb == "." { Do::Hang } else { Do::Usual }).await;
     let mut config = config(&[("*", server.address)]);

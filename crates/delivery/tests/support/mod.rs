@@ -63,6 +63,17 @@ impl Rig {
     pub fn with_metrics(config: DeliveryConfig, resolver: impl Resolver, metrics: Metrics) -> Rig {
         let clock = Arc::new(ManualClock::at(START));
         let spool = Arc::new(MemorySpool::new(clock.clone()));
+        Rig::with_spool(config, resolver, metrics, clock, spool)
+    }
+
+    /// An engine that finds `spool` filled when it starts.
+    pub fn with_spool(
+        config: DeliveryConfig,
+        resolver: impl Resolver,
+        metrics: Metrics,
+        clock: Arc<ManualClock>,
+        spool: Arc<MemorySpool>,
+    ) -> Rig {
         let delivery =
             Delivery::start(config, spool.clone(), clock.clone(), Arc::new(resolver), metrics.clone())
                 .expect("TLS");

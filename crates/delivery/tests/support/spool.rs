@@ -1,7 +1,7 @@
 //! A spool in memory that behaves like the store: leases, due instants, all-or-none commits that can fail.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
@@ -40,6 +40,10 @@ pub struct MemorySpool {
     state: Mutex<State>,
     /// So many commits fail from now on.
     pub failing_commits: AtomicUsize,
+    /// Commits that have this message in them are refused, though not for a transient reason.
+    pub refused_message: AtomicI64,
+    /// Contents are filled up to this size.
+    pub content_bytes: AtomicUsize,
     pub commits: AtomicUsize,
     pub leased_max: AtomicUsize,
 }
@@ -50,6 +54,8 @@ impl MemorySpool {
             clock,
             state: Mutex::default(),
             failing_commits: AtomicUsize::new(0),
+            refused_message: AtomicI64::new(i64::MIN),
+            content_bytes: AtomicUsize::new(0),
             commits: AtomicUsize::new(0),
             leased_max: AtomicUsize::new(0),
         }
@@ -126,8 +132,17 @@ impl MemorySpool {
         state.outcomes.iter().filter(|outcome| outcome.verdict.disposition == Disposition::Delivered).count()
     }
 
-    fn may_commit(&self) -> Result<(), StoreError> {
+    /// Ends every lease, as another node does that takes this one for dead.
+    pub fn end_leases(&self) {
+        self.state().queue.values_mut().for_each(|row| row.leased = false);
+    }
+
+    fn may_commit(&self, messages: impl IntoIterator<Item = i64>) -> Result<(), StoreError> {
         self.commits.fetch_add(1, Ordering::SeqCst);
+        let refused = self.refused_message.load(Ordering::SeqCst);
+        if messages.into_iter().any(|message| message == refused) {
+            return Err(StoreError::Corrupt(format!("message {refused}")));
+        }
         let failing = |left: usize| left.checked_sub(1);
         match self.failing_commits.fetch_update(Ordering::SeqCst, Ordering::SeqCst, failing) {
             Ok(_) => Err(StoreError::Closed),
@@ -173,13 +188,14 @@ impl Spool for MemorySpool {
             .collect();
         due.sort_by_key(|(key, row)| (row.due_at, *key));
         due.truncate(recipients);
+        let size_bytes = self.content_bytes.load(Ordering::SeqCst).max(BODY.len());
         let mut mails: Vec<QueuedMail> = vec![];
         for entry in &due {
             if let Some(row) = state.queue.get_mut(&entry.0) {
                 row.leased = true;
             }
             if mails.last().is_none_or(|mail| mail.message_id != entry.0.message_id) {
-                mails.push(mail_of(entry));
+                mails.push(QueuedMail { size_bytes, ..mail_of(entry) });
             }
             if let Some(mail) = mails.last_mut() {
                 mail.recipients.push(recipient_of(entry));
@@ -196,7 +212,14 @@ impl Spool for MemorySpool {
 
     async fn content(&self, _: i64, message_id: i64) -> Result<Option<Bytes>, StoreError> {
         let waits = self.state().queue.keys().any(|key| key.message_id == message_id);
-        Ok(waits.then_some(Bytes::from_static(BODY.as_bytes())))
+        let size_bytes = self.content_bytes.load(Ordering::SeqCst).max(BODY.len());
+        let mut content = BODY.as_bytes().to_vec();
+        while content.len() < size_bytes {
+            content
+                .extend_from_slice(b"0123456789012345678901234567890123456789012345678901234567890123\r\n");
+        }
+        content.truncate(size_bytes);
+        Ok(waits.then_some(content.into()))
     }
 
     async fn signing_key(&self, _: i64, _: i64) -> Result<Option<SigningKey>, StoreError> {
@@ -204,7 +227,7 @@ impl Spool for MemorySpool {
     }
 
     async fn commit(&self, attempts: &[Outcome]) -> Result<(), StoreError> {
-        self.may_commit()?;
+        self.may_commit(attempts.iter().map(|outcome| outcome.key.message_id))?;
         let mut state = self.state();
         for outcome in attempts {
             let row = state.queue.get_mut(&outcome.key).expect("an outcome of a mail that is in the queue");
@@ -227,7 +250,7 @@ impl Spool for MemorySpool {
     }
 
     async fn hand_back(&self, mails: &[HandBack]) -> Result<(), StoreError> {
-        self.may_commit()?;
+        self.may_commit(mails.iter().map(|back| back.key.message_id))?;
         let mut state = self.state();
         for back in mails {
             let row = state.queue.get_mut(&back.key).expect("a mail that is in the queue");
