@@ -196,10 +196,10 @@ impl Worker {
     /// our noticing: then, and only then, the same mail is tried once more on a fresh one.
     async fn transact(&mut self, item: Item, envelope: Envelope, started_at: UnixMicros) -> bool {
         loop {
-            if self.connection.is_none() {
-                if let Err((ending, ends)) = self.connect().await {
-                    return self.unreachable(item, ending, ends, started_at);
-                }
+            if self.connection.is_none()
+                && let Err((ending, ends)) = self.connect().await
+            {
+                return self.unreachable(item, ending, ends, started_at);
             }
             let Some(connection) = &mut self.connection else { return false };
             let first_use = connection.deliveries() == 0;
