@@ -220,7 +220,7 @@ impl Committer {
                     for (entry, (slot, pause)) in group.entries.into_iter().zip(group.held) {
                         let pause = (pause * 2).clamp(REFUSED_PAUSE_MIN, REFUSED_PAUSE_MAX);
                         let key = entry.key();
-                        tracing::error!(message_id = key.message_id, account_id = key.account_id, number = key.number,
+                        tracing::error!(message_id = %key.message_id, account_id = key.account_id, number = key.number,
                             %error, again_in = ?pause, what = T::WHAT, "the database refuses this; it is tried again");
                         aside.push(Refused { entry, slot, pause, again_at: Instant::now() + pause });
                     }

@@ -320,7 +320,7 @@ impl Hub {
     pub(crate) fn give_back(&self, item: Item, due: UnixMicros, reason: &str) {
         if self.is_stale(&item) {
             tracing::info!(
-                message_id = item.mail.message_id,
+                message_id = %item.mail.message_id,
                 number = item.number,
                 reason,
                 "left to the node that holds it now"
@@ -333,7 +333,7 @@ impl Hub {
         let spread = (due.0 - now.0).max(0) / 10;
         let due = due.plus_micros(i64::from(rand::random::<u16>()) * spread / i64::from(u16::MAX));
         let due_at = if now < deadline { due.min(deadline) } else { due };
-        tracing::debug!(message_id = item.mail.message_id, number = item.number, reason, due = %due_at, "given back untried");
+        tracing::debug!(message_id = %item.mail.message_id, number = item.number, reason, due = %due_at, "given back untried");
         let back = HandBack { key: item.key(), due_at, reason: reason.to_owned() };
         self.commit(Done::HandBack(back, item.slot));
     }
@@ -492,7 +492,7 @@ fn log(outcome: &Outcome) {
     macro_rules! line {
         ($level:ident, $words:literal) => {
             tracing::$level!(
-                message_id = key.message_id,
+                message_id = %key.message_id,
                 account_id = key.account_id,
                 number = key.number,
                 attempt = outcome.attempts,

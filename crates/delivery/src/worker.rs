@@ -67,7 +67,7 @@ impl Worker {
             return;
         };
         let key = lease.key;
-        tracing::error!(message_id = key.message_id, account_id = key.account_id, site = %self.site.name,
+        tracing::error!(message_id = %key.message_id, account_id = key.account_id, site = %self.site.name,
             "a delivery worker panicked; its mail is given back");
         self.hub.give_back_lost(lease);
         self.drop_connection();
@@ -165,7 +165,7 @@ impl Worker {
             }
             Err(Unprepared::Failed(reason)) => {
                 tracing::error!(
-                    message_id = item.mail.message_id,
+                    message_id = %item.mail.message_id,
                     account_id = item.mail.account_id,
                     reason,
                     "the mail could not be prepared for sending"

@@ -28,12 +28,13 @@ async fn contents_kept_for_a_slow_site_do_not_block_the_others() {
     config.bytes_in_memory_max = 1 << 20;
     let rig = Rig::start(config);
     rig.spool.content_bytes.store(200 << 10, Ordering::SeqCst);
-    for message in 0..20 {
-        // Its content is made for the fast site and waits for the slow one behind those that have none yet.
-        rig.spool.accept(message * 2, &["a@slow.test"]);
-        rig.spool.accept(message * 2 + 1, &["a@fast.test", "b@slow.test"]);
+    for message in 0..80 {
+        // One in four is made for the fast site first, and its content waits for the slow one, behind others that have
+        // none yet.
+        let shared: &[&str] = &["a@fast.test", "b@slow.test"];
+        rig.spool.accept(message, if message % 4 == 3 { shared } else { &["c@slow.test"] });
     }
-    until(|| rig.spool.delivered() == 60).await;
+    until(|| rig.spool.delivered() == 100).await;
     assert_eq!(rig.spool.hand_backs().len(), 0, "contents that only wait make room");
     rig.delivery.stop().await;
 }

@@ -31,6 +31,18 @@ const SQLITE_SETTINGS: &str = "PRAGMA page_size = 8192; PRAGMA journal_mode = WA
      PRAGMA busy_timeout = 15000; PRAGMA cache_size = -32000; PRAGMA temp_store = MEMORY; \
      PRAGMA wal_autocheckpoint = 4000;";
 
+/// The name of the SQLite database in the data folder.
+pub const DATABASE_FILE: &str = "indicia.db";
+
+/// Makes a folder that only its owner can look into: the database holds secrets. One that is there stays as it is.
+pub fn private_folder(path: &Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
 impl Engine {
     /// What locks the rows that a transaction reads in order to change them. SQLite's writer is alone anyway.
     pub(crate) fn for_update(self) -> &'static str {
@@ -95,8 +107,8 @@ impl Connections {
 
     async fn open_sqlite(data_dir: &Path) -> Result<Self> {
         let unusable = |source| StoreError::DataDir { path: data_dir.display().to_string(), source };
-        std::fs::create_dir_all(data_dir).map_err(unusable)?;
-        let file = data_dir.join("indicia.db");
+        private_folder(data_dir).map_err(unusable)?;
+        let file = data_dir.join(DATABASE_FILE);
         let escaped = file.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
         let options = AnyConnectOptions::from_str(&format!("sqlite://{escaped}?mode=rwc"))?;
         let pool = |connections: u32| {

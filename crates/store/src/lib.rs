@@ -45,7 +45,7 @@ use indicia_domain::time::{Clock, UnixMicros};
 use sqlx::{Any, AnyPool, Transaction};
 use tokio::sync::Mutex;
 
-pub use engine::Engine;
+pub use engine::{DATABASE_FILE, Engine, private_folder};
 pub use error::{Result, StoreError};
 
 use engine::Connections;

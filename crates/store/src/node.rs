@@ -86,7 +86,7 @@ impl Store {
     /// server of the same folder had leased.
     pub async fn become_server(&self, data_dir: &Path) -> Result<ServerLock> {
         let failed = |source| StoreError::DataDir { path: data_dir.display().to_string(), source };
-        std::fs::create_dir_all(data_dir).map_err(failed)?;
+        crate::private_folder(data_dir).map_err(failed)?;
         let lock = File::options()
             .create(true)
             .truncate(false)

@@ -53,7 +53,7 @@ pub enum AccountCommand {
 pub async fn run(command: AccountCommand) -> Done {
     match command {
         AccountCommand::Create { name, email, phone, zone, json, file } => {
-            let opened = file.open().await?;
+            let opened = file.open_or_make().await?;
             let zone = zone.unwrap_or_else(|| opened.config.billing.time_zone.clone());
             let done = create(&opened, &name, &email, phone.as_deref(), &zone, json).await;
             opened.finish(done).await

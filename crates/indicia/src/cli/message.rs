@@ -5,13 +5,14 @@ use indicia_domain::time::UnixMicros;
 use indicia_store::message::Timeline;
 use serde_json::json;
 
-use super::{ConfigFile, Done, Failure, Opened, print_json};
+use super::{ConfigFile, Done, Failure, Opened, message_id, print_json};
 
 #[derive(Subcommand)]
 pub enum MessageCommand {
     /// Show a message's timeline.
     Show {
         /// The id that the API answered as EnvId.
+        #[arg(value_parser = message_id)]
         id: i64,
         /// Print one JSON object.
         #[arg(long)]
@@ -102,8 +103,9 @@ fn print_text(timeline: &Timeline) {
             (false, Some(due)) => format!(", next try {due}: {}", recipient.waiting_reason),
             _ => String::new(),
         };
+        let words = if recipient.attempts == 0 { recipient.reply.as_str() } else { "" };
         println!(
-            "{}: {} after {} attempts{waits}",
+            "{}: {} after {} attempts{waits} {words}",
             recipient.address,
             recipient.state.name(),
             recipient.attempts

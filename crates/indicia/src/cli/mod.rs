@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
 use indicia_domain::time::Clock;
-use indicia_store::Store;
+use indicia_store::{DATABASE_FILE, Store};
 
 use crate::clock::ShiftedClock;
 use crate::config::{Config, ConfigError};
@@ -151,9 +151,26 @@ impl ConfigFile {
         Ok(Config::load(self.config.as_deref())?)
     }
 
-    /// Opens the store as it is now; works whether or not a server runs.
+    /// Opens the store as it is now; works whether or not a server runs. There must be one: a new, empty one would
+    /// answer every question with "nothing", as if all were well.
     pub async fn open(&self) -> Result<Opened, Failure> {
         let config = self.load()?;
+        if config.store.url == "sqlite" && !config.data_dir.join(DATABASE_FILE).exists() {
+            return Err(Failure::failed(format!(
+                "there is no database in {}; name the configuration with --config, or make one with `indicia serve`, \
+                 `indicia account create` or `indicia operator create`",
+                config.data_dir.display()
+            )));
+        }
+        Self::opened(config).await
+    }
+
+    /// The same, making a new store where there is none.
+    pub async fn open_or_make(&self) -> Result<Opened, Failure> {
+        Self::opened(self.load()?).await
+    }
+
+    async fn opened(config: Config) -> Result<Opened, Failure> {
         let clock = Arc::new(ShiftedClock::default());
         let store = Store::open(&config.store.url, &config.data_dir, clock.clone() as Arc<dyn Clock>).await?;
         // A command on the demo's data must see the demo's time.
@@ -179,6 +196,14 @@ pub fn account_id(text: &str) -> Result<i64, String> {
         _ => Err(format!(
             "'{text}' is not an account id: it is the number that `indicia account create` printed"
         )),
+    }
+}
+
+/// Reads a message id, as the API answered it.
+pub fn message_id(text: &str) -> Result<i64, String> {
+    match text.parse::<i64>() {
+        Ok(id) if id > 0 => Ok(id),
+        _ => Err(format!("'{text}' is not a message id: it is the number that the API answered as EnvId")),
     }
 }
 

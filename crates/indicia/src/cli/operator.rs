@@ -23,7 +23,7 @@ pub enum OperatorCommand {
 
 pub async fn run(command: OperatorCommand) -> Done {
     let OperatorCommand::Create { email, json, file } = command;
-    let opened = file.open().await?;
+    let opened = file.open_or_make().await?;
     let done = create(&opened, &email, json).await;
     opened.finish(done).await
 }

@@ -4,7 +4,7 @@ use clap::Subcommand;
 use indicia_store::queue::{Cancelled, QueueEntry};
 use serde_json::json;
 
-use super::{ConfigFile, Done, Failure, Opened, account_id, by_command_line, print_json};
+use super::{ConfigFile, Done, Failure, Opened, account_id, by_command_line, message_id, print_json};
 
 #[derive(Subcommand)]
 pub enum QueueCommand {
@@ -23,18 +23,21 @@ pub enum QueueCommand {
     },
     /// Show what of a message waits, and why.
     Show {
+        #[arg(value_parser = message_id)]
         message_id: i64,
         #[command(flatten)]
         file: ConfigFile,
     },
     /// Make what waits of a message due now.
     Retry {
+        #[arg(value_parser = message_id)]
         message_id: i64,
         #[command(flatten)]
         file: ConfigFile,
     },
     /// Withdraw what of a message has not been attempted; its charge is reversed (R03).
     Cancel {
+        #[arg(value_parser = message_id)]
         message_id: i64,
         #[command(flatten)]
         file: ConfigFile,

@@ -13,6 +13,7 @@ pub enum QuotaCommand {
     Set {
         #[arg(value_parser = account_id)]
         account_id: i64,
+        #[arg(allow_negative_numbers = true)]
         mails_per_day: i64,
         #[arg(long, value_name = "TEXT")]
         reason: String,

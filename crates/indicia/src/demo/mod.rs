@@ -69,7 +69,7 @@ impl Folder {
                 std::env::temp_dir().join(format!("indicia-demo-{}", crate::secrets::random_text(10))),
             ),
         };
-        std::fs::create_dir_all(folder.path()).map_err(|error| {
+        indicia_store::private_folder(folder.path()).map_err(|error| {
             Failure::failed(format!("the folder {} cannot be made: {error}", folder.path().display()))
         })?;
         Ok(folder)

@@ -93,18 +93,18 @@ impl Conversation {
         self.desk.count(outcome(&recorded, report.news));
         match recorded {
             Ok(Recorded::TooEarly) => {
-                tracing::info!(message_id, "a report came before the delivery it is about was recorded");
+                tracing::info!(%message_id, "a report came before the delivery it is about was recorded");
                 Err(Reply::enhanced(451, (4, 3, 0), "That mail is still under way; try again in a minute"))
             }
             Ok(recorded) => {
                 tracing::info!(
-                    message_id, number = key.number, peer = %self.peer, ?recorded, words = %report.words,
+                    %message_id, number = key.number, peer = %self.peer, ?recorded, words = %report.words,
                     "a delivery report came"
                 );
                 Ok(())
             }
             Err(error) => {
-                tracing::error!(message_id, %error, "a delivery report could not be recorded");
+                tracing::error!(%message_id, %error, "a delivery report could not be recorded");
                 Err(Reply::enhanced(
                     451,
                     (4, 3, 0),

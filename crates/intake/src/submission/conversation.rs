@@ -125,7 +125,7 @@ impl Conversation {
         let incoming = self.incoming(session, message, originator, message_id);
         let finished = if incoming.data.len() > INLINE_BYTES_MAX {
             tokio::task::spawn_blocking(move || finish(incoming)).await.map_err(|error| {
-                tracing::error!(message_id, %error, "content could not be prepared");
+                tracing::error!(%message_id, %error, "content could not be prepared");
                 reply::try_again("The mail could not be prepared, so it was not accepted")
             })?
         } else {
@@ -134,7 +134,7 @@ impl Conversation {
         match finished {
             Ok(finished) => self.admit(finished).await,
             Err(error) => {
-                tracing::info!(message_id, peer = %self.peer, %error, "content was refused");
+                tracing::info!(%message_id, peer = %self.peer, %error, "content was refused");
                 Err(match error {
                     ContentError::Unfit(error) => reply::unfit(&error),
                     ContentError::Loop => reply::routing_loop(),
@@ -198,19 +198,19 @@ impl Conversation {
                 self.desk.metrics.messages.inc();
                 self.desk.metrics.recipients.inc_by((recipient_count - acceptance.refused.len()) as u64);
                 self.desk.metrics.octets.inc_by(size_bytes as u64);
-                tracing::debug!(message_id, account_id, size_bytes, recipient_count, "accepted over SMTP");
+                tracing::info!(%message_id, account_id, size_bytes, recipient_count, "accepted over SMTP");
                 Ok(reply::accepted(&acceptance))
             }
             Ok(Admitted::Replayed { message_id: first_id }) => {
                 tracing::info!(
-                    message_id = first_id,
+                    message_id = %first_id,
                     account_id,
                     "a message was given again with its idempotency key"
                 );
                 Ok(reply::sent(first_id))
             }
             Err(error) => {
-                tracing::info!(message_id, account_id, %error, "a message was not accepted");
+                tracing::info!(%message_id, account_id, %error, "a message was not accepted");
                 if let (SubmitError::Refused(Refusal::NoRecipients), Some(first)) = (&error, first) {
                     let listed = self.desk.store.is_listed_invalid(account_id, &first.key()).await;
                     return Err(reply::listed_invalid(

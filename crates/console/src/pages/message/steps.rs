@@ -43,8 +43,14 @@ impl Step {
     }
 }
 
+/// How admission marks a recipient that it did not accept.
+const REFUSED_AT_INTAKE: &str = "SysIncomingInvRcpt";
+
 /// The steps of `recipient`'s mail in the order of time.
 pub fn of(view: &AccountView, story: &Timeline, recipient: &RecipientRow) -> Vec<Step> {
+    if recipient.classification == REFUSED_AT_INTAKE {
+        return present(view, story, recipient).into_iter().collect();
+    }
     let mut steps = vec![(story.message.accepted_at, accepted(view, story))];
     let attempts = story.attempts.iter().filter(|attempt| attempt.number == recipient.number);
     for (index, row) in attempts.enumerate() {
@@ -66,7 +72,13 @@ fn accepted(view: &AccountView, story: &Timeline) -> Step {
         let text = charge_text(source_of(line), line.amount, line.before, line.after);
         step.lines.push(match message.recipient_count {
             1 => format!("Charged {text}."),
-            count => format!("Charged for all {} recipients: {text}.", format::mails(count)),
+            count if message.refused_count == 0 => {
+                format!("Charged for all {} recipients: {text}.", format::mails(count))
+            }
+            count => {
+                let accepted = format::mails(count - message.refused_count);
+                format!("Charged for the {accepted} recipients that were not refused: {text}.")
+            }
         });
     }
     step
@@ -199,6 +211,14 @@ fn present(view: &AccountView, story: &Timeline, recipient: &RecipientRow) -> Op
     let at = recipient.updated_at.max(story.message.accepted_at);
     match recipient.state {
         MailState::Waiting => Some(waiting(view, recipient)),
+        MailState::InvalidAddress if recipient.classification == REFUSED_AT_INTAKE => {
+            let mut step = Step::new(view, at, tone, "Refused at intake: invalid address");
+            step.lines.push(
+                "It was in the invalid-address library when the mail came; neither counted nor charged."
+                    .into(),
+            );
+            Some(step)
+        }
         MailState::InvalidAddress => {
             let mut step = Step::new(view, at, tone, "Given up: invalid address");
             let text = "The address is in the invalid-address library. The next mail to it is refused at intake, uncharged.";

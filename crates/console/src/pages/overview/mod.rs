@@ -9,7 +9,7 @@ use indicia_domain::{
     time::{civil_date, local_day, local_month},
 };
 use indicia_store::{
-    account::AccountNumbers,
+    account::{AccountNumbers, QuotaEvent},
     message::LogQuery,
     outcome::DayUsage,
     package::{PackageFilter, PackageRow},
@@ -34,6 +34,7 @@ mod attention;
 /// Days in the picture.
 const DAYS: i64 = 14;
 const LATEST_MAILS: i64 = 8;
+const QUOTA_CHANGES_MAX: i64 = 5;
 /// Packages named in the order of payers.
 const PAYERS_MAX: usize = 4;
 
@@ -45,6 +46,15 @@ struct QuotaCard {
     resets_at: Moment,
     month_used: String,
     monthly: String,
+}
+
+/// A change of the quota, as an operator or a review made it (R23).
+struct QuotaChange {
+    at: Moment,
+    who: &'static str,
+    from: String,
+    to: String,
+    reason: String,
 }
 
 struct FreeCard {
@@ -85,6 +95,7 @@ struct OverviewPage {
     mails_href: String,
     rows: Vec<MailRow>,
     empty: Option<Empty>,
+    quota_changes: Vec<QuotaChange>,
 }
 
 /// What the overview is made from.
@@ -151,6 +162,7 @@ pub async fn show(State(state): State<ConsoleState>, view: AccountView) -> Resul
     let latest = state.store.mail_log(&LogQuery::all(view.id(), LATEST_MAILS)).await?;
     let today = day_number(&view, view.now);
     let usage = state.store.usage_by_day(view.id(), today - DAYS + 1, today + 1, None).await?;
+    let changes = state.store.quota_events(view.id(), QUOTA_CHANGES_MAX).await?;
     page(&OverviewPage {
         shell: view.shell(&state, Place::Overview, "Overview"),
         attention: attention::notes(&state, &view, &facts),
@@ -163,7 +175,18 @@ pub async fn show(State(state): State<ConsoleState>, view: AccountView) -> Resul
         mails_href: view.href("/mails"),
         empty: latest.is_empty().then(|| no_mail_yet(&view)),
         rows: latest.iter().map(|row| MailRow::of(&view, row)).collect(),
+        quota_changes: changes.iter().map(|change| quota_change(&view, change)).collect(),
     })
+}
+
+fn quota_change(view: &AccountView, change: &QuotaEvent) -> QuotaChange {
+    QuotaChange {
+        at: view.zone.moment(change.at),
+        who: if change.kind == "operator" { "an operator" } else { "the weekly review" },
+        from: format::mails(change.old_daily),
+        to: format::mails(change.new_daily),
+        reason: change.reason.clone(),
+    }
 }
 
 fn quota_card(view: &AccountView, facts: &Facts) -> QuotaCard {

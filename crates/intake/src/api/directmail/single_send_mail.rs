@@ -87,7 +87,7 @@ pub async fn single_send_mail(call: &Call<'_>) -> Result<Value, ApiError> {
     let admitted = call.api.admission.submit(submission).await.map_err(|error| refused(call, error))?;
     match &admitted {
         Admitted::Accepted(acceptance) => tracing::info!(
-            message_id,
+            %message_id,
             account_id = call.account_id,
             recipients,
             refused_recipients = acceptance.refused.len(),
@@ -95,7 +95,7 @@ pub async fn single_send_mail(call: &Call<'_>) -> Result<Value, ApiError> {
         ),
         Admitted::Replayed { message_id } => {
             tracing::info!(
-                message_id,
+                %message_id,
                 account_id = call.account_id,
                 "answered again under its idempotency key"
             );
