@@ -90,6 +90,22 @@ def test_commands_work_without_a_running_server(make_server):
     server.stop()
 
 
+@pytest.mark.parametrize("arguments", [["ledger", "verify"], ["message", "show", "5"], ["queue", "list"],
+                                       ["package", "list", "5"], ["account", "credit", "5", "1"]])
+def test_a_command_that_finds_no_database_makes_none_and_says_so(arguments, tmp_path):
+    done = subprocess.run([BINARY, *arguments], capture_output=True, text=True, timeout=20, cwd=tmp_path)
+    assert done.returncode == 1 and "no database" in done.stderr and "--config" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_data_folder_is_its_owners_alone(make_server):
+    server = make_server()
+    server.create_account("Private")
+    folder = server.config_path.parent / server.config["data_dir"]
+    if (folder / "indicia.db").exists():
+        assert folder.stat().st_mode & 0o077 == 0
+
+
 def test_account_create_prints_one_json_object(make_server):
     server = make_server()
     made = json.loads(server.run("account", "create", "--name", "Shape", "--email", "shape@customer.test",

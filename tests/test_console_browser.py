@@ -10,6 +10,7 @@ import requests
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
+from selenium.webdriver.support import expected_conditions
 from selenium.webdriver.support.ui import WebDriverWait
 
 from harness.visitor import Visitor
@@ -58,18 +59,26 @@ def text(driver) -> str:
     return driver.find_element(By.TAG_NAME, "body").text
 
 
+def click(driver, element):
+    """Clicks what leads to another page, and waits until that page has replaced this one."""
+    before = driver.find_element(By.TAG_NAME, "html")
+    element.click()
+    WebDriverWait(driver, 20).until(expected_conditions.staleness_of(before))
+    WebDriverWait(driver, 20).until(lambda d: d.find_elements(By.CSS_SELECTOR, "body *"))
+
+
 def follow(driver, label: str):
     """Clicks the link that carries `label`."""
     links = [a for a in driver.find_elements(By.TAG_NAME, "a") if label.lower() in a.text.lower() and a.is_displayed()]
     assert links, f"no link `{label}` on {driver.current_url}: {[a.text for a in driver.find_elements(By.TAG_NAME, 'a')]}"
-    links[0].click()
+    click(driver, links[0])
 
 
 def press(driver, label: str):
     buttons = [b for b in driver.find_elements(By.CSS_SELECTOR, "button, input[type=submit]")
                if label.lower() in (b.text or b.get_attribute("value") or "").lower()]
     assert buttons, f"no button `{label}` on {driver.current_url}"
-    buttons[0].click()
+    click(driver, buttons[0])
 
 
 def log_in(driver, server, email: str, password: str):
@@ -77,7 +86,7 @@ def log_in(driver, server, email: str, password: str):
     WebDriverWait(driver, 10).until(lambda d: d.find_elements(By.NAME, "password"))
     driver.find_element(By.NAME, "email").send_keys(email)
     driver.find_element(By.NAME, "password").send_keys(password)
-    driver.find_element(By.CSS_SELECTOR, "form button").click()
+    click(driver, driver.find_element(By.CSS_SELECTOR, "form button"))
 
 
 @pytest.fixture

@@ -393,3 +393,22 @@ async fn a_domain_shows_the_records_to_set_and_their_state() {
     page.shows("Not checked");
     page.hides("not used here");
 }
+
+#[tokio::test]
+async fn r23_a_change_of_the_quota_is_shown_with_its_reason() {
+    let world = World::empty().await;
+    let mut browser = Browser::signed_in(&world, EMAIL).await;
+    browser.get("/").await.hides("Changes of the daily quota");
+    let reason = "asked for <more> on the phone";
+    world
+        .store
+        .set_daily_quota(world.account_id, 12_345, None, reason)
+        .await
+        .unwrap()
+        .expect("the account exists");
+    let page = browser.get("/").await;
+    page.shows("Changes of the daily quota");
+    page.shows("an operator");
+    page.shows("12,345");
+    page.shows("asked for &#60;more&#62; on the phone");
+}
