@@ -98,12 +98,12 @@ def test_a_command_that_finds_no_database_makes_none_and_says_so(arguments, tmp_
     assert not list(tmp_path.iterdir())
 
 
-def test_the_data_folder_is_its_owners_alone(make_server):
-    server = make_server()
-    server.create_account("Private")
-    folder = server.config_path.parent / server.config["data_dir"]
-    if (folder / "indicia.db").exists():
-        assert folder.stat().st_mode & 0o077 == 0
+def test_a_data_folder_that_is_made_is_its_owners_alone(tmp_path):
+    done = subprocess.run([BINARY, "operator", "create", "--email", "o@customer.test", "--json"],
+                          capture_output=True, text=True, timeout=20, cwd=tmp_path)
+    folder = tmp_path / "indicia-data"
+    assert done.returncode == 0 and (folder / "indicia.db").exists()
+    assert folder.stat().st_mode & 0o077 == 0
 
 
 def test_account_create_prints_one_json_object(make_server):
