@@ -332,8 +332,8 @@ def test_utilization_detail_refuses(server, account, query):
 
 def test_bss_actions_of_a_later_release_are_named(server, account):
     with pytest.raises(ClientException) as refused:
-        account.sdk.bss.query_product_list(bss.QueryProductListRequest(page_num=1))
-    assert "QueryProductList" in refused.value.message
+        account.sdk.bss.query_cash_coupons(bss.QueryCashCouponsRequest())
+    assert "QueryCashCoupons" in refused.value.message
 
 
 def test_r26_same_idempotency_key_is_one_mail_by_the_api(server, account, sender):

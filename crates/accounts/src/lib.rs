@@ -5,5 +5,7 @@
 //! not from whether a job has run.
 
 mod housekeeping;
+pub mod notice;
+pub mod sms;
 
 pub use housekeeping::{Housekeeping, run};

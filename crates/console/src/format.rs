@@ -11,6 +11,7 @@ use jiff::{civil::Date, tz::TimeZone};
 
 /// Millionths of the currency unit in one unit.
 const MICROS_PER_UNIT: u64 = 1_000_000;
+
 /// A whole number with thousands separators: `1,234,567`.
 pub fn mails(count: i64) -> String {
     let grouped = group_thousands(count.unsigned_abs());
@@ -109,10 +110,15 @@ impl Zone {
 
     /// The name with the offset in force at `at`: `Asia/Shanghai (UTC+08:00)`.
     pub fn label(&self, at: UnixMicros) -> String {
+        format!("{} ({})", self.name, self.offset(at))
+    }
+
+    /// The offset in force at `at`: `UTC+08:00`.
+    pub fn offset(&self, at: UnixMicros) -> String {
         let offset_seconds = self.tz.to_offset(at.timestamp()).seconds();
         let sign = if offset_seconds < 0 { '-' } else { '+' };
         let minutes = offset_seconds.unsigned_abs() / 60;
-        format!("{} (UTC{sign}{:02}:{:02})", self.name, minutes / 60, minutes % 60)
+        format!("UTC{sign}{:02}:{:02}", minutes / 60, minutes % 60)
     }
 
     /// The zone as the calendar library has it.
@@ -162,6 +168,11 @@ impl Moment {
     /// The local date alone.
     pub fn date(&self) -> &str {
         self.local.get(..10).unwrap_or(&self.local)
+    }
+
+    /// The local hour and minute alone: `14:33`.
+    pub fn clock(&self) -> &str {
+        self.local.get(11..16).unwrap_or(&self.local)
     }
 }
 

@@ -16,14 +16,17 @@
 
 #![forbid(unsafe_code)]
 
+mod arrears;
 mod assets;
 pub mod charts;
 pub mod components;
+mod csv;
 pub mod demo;
 mod error;
 pub mod format;
 mod login;
 mod pages;
+mod period;
 mod session;
 mod shell;
 mod state;
@@ -44,7 +47,8 @@ pub fn router(state: ConsoleState) -> Router {
         .route("/login", get(login::show).post(login::sign_in))
         .route("/logout", post(login::sign_out))
         .route("/assets/{name}", get(assets::serve))
-        .route("/accounts", get(pages::accounts::list))
+        .route("/accounts", get(pages::operator::accounts::list))
+        .nest("/operator", operator_routes())
         .nest("/accounts/{account_id}", account_routes())
         .merge(demo_routes(&state))
         .fallback(error::no_such_page)
@@ -54,17 +58,49 @@ pub fn router(state: ConsoleState) -> Router {
         .with_state(state)
 }
 
+fn operator_routes() -> Router<ConsoleState> {
+    use pages::operator::{audit, month, notices, prices};
+    Router::new()
+        .route("/month", get(month::show))
+        .route("/notices", get(notices::list))
+        .route("/prices", get(prices::show))
+        .route("/audit", get(audit::list))
+}
+
 fn account_routes() -> Router<ConsoleState> {
-    use pages::{billing, mails, message, overview, packages, purchase, sending};
+    use pages::{
+        alerts, billing, bills, contacts, mails, message, messages, operator::hand, orders, overview,
+        packages, purchase, sending, statement, transactions,
+    };
     let directmail = Router::new()
         .route("/", get(packages::list))
         .route("/buy", get(purchase::choose).post(purchase::buy))
         .route("/buy/confirm", get(purchase::confirm))
-        .route("/orders/{order_id}", get(purchase::receipt))
+        .route("/orders/{order_id}", get(orders::show))
         .route("/{instance_id}", get(packages::show))
+        .route("/{instance_id}/refund", get(packages::refund::confirm).post(packages::refund::refund))
+        .route("/{instance_id}/renew", get(packages::renew::confirm).post(packages::renew::renew))
+        .route("/{instance_id}/upgrade", get(packages::upgrade::choose).post(packages::upgrade::upgrade))
         .route("/{instance_id}/deductions.csv", get(packages::export));
+    let bill_routes = Router::new()
+        .route("/", get(bills::index))
+        .route("/unpaid", get(bills::unpaid))
+        .route("/hours/{second}", get(bills::hour::show))
+        .route("/{period}", get(bills::period));
+    let transaction_routes = Router::new()
+        .route("/", get(transactions::list))
+        .route("/export.csv", get(transactions::export))
+        .route("/ledger", get(transactions::ledger))
+        .route("/{transaction_id}", get(transactions::detail::show));
     Router::new()
         .route("/", get(overview::show))
+        .route("/messages", get(messages::list))
+        .route("/messages/read", post(messages::mark_read))
+        .route("/messages/{message_id}", get(messages::show))
+        .route("/contacts", get(contacts::show).post(contacts::save))
+        .route("/operator", get(hand::show))
+        .route("/operator/confirm", get(hand::confirm))
+        .route("/operator/book", post(hand::book))
         .route("/mails", get(mails::list))
         .route("/mails/{message_id}", get(message::show))
         .route("/sending/domains", get(sending::domains))
@@ -74,6 +110,11 @@ fn account_routes() -> Router<ConsoleState> {
         .route("/billing", get(billing::index))
         .route(shell::RESERVED, get(billing::reserved))
         .route(shell::PACKAGES, get(packages::list))
+        .nest(shell::BILLS, bill_routes)
+        .nest(shell::TRANSACTIONS, transaction_routes)
+        .route(shell::STATEMENTS, get(statement::list))
+        .route("/billing/statements/{month}", get(statement::show))
+        .route(shell::ALERTS, get(alerts::show).post(alerts::save))
         .nest(shell::DIRECTMAIL, directmail)
 }
 

@@ -20,6 +20,8 @@ pub struct NavItem {
     pub is_current: bool,
     /// A heading to be shown above it.
     pub heading: Option<&'static str>,
+    /// How much waits there; 0 is not shown.
+    pub count: i64,
 }
 
 /// The account whose pages are shown.
@@ -27,13 +29,21 @@ pub struct NavItem {
 pub struct ShellAccount {
     pub id: i64,
     pub name: String,
+    pub unread_messages: i64,
 }
 
 /// Which entry of the navigation a page belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     Accounts,
+    Month,
+    Notices,
+    Prices,
+    Audit,
     Overview,
+    Hand,
+    Messages,
+    Contacts,
     MailLog,
     Domains,
     Addresses,
@@ -41,6 +51,10 @@ pub enum Place {
     Billing,
     Reserved,
     Packages,
+    Bills,
+    Transactions,
+    Statements,
+    Alerts,
     Inbox,
     Clock,
 }
@@ -58,6 +72,8 @@ pub struct Shell {
     /// The value of the `csrf` field of every form on the page.
     pub csrf: String,
     pub flash: Option<Note>,
+    /// What keeps the account from sending, on every one of its pages (R11).
+    pub banner: Option<Note>,
     pub demo_now: Option<Moment>,
     /// The zone in which the page shows its times; UTC when there is none.
     pub zone_label: Option<String>,
@@ -77,16 +93,20 @@ impl Shell {
         let zone = account.as_ref().map(|(_, zone)| (*zone).clone());
         let account = account.map(|(account, _)| account);
         let home = account.as_ref().map(|account| account.id).or_else(|| viewer.own_account());
+        let unread = account.as_ref().map_or(0, |account| account.unread_messages);
+        let mut nav = navigation(home, viewer.is_operator(), state.demo.is_some(), place);
+        nav.iter_mut().filter(|item| item.text == MESSAGES_TEXT).for_each(|item| item.count = unread);
         Self {
             title: title.into(),
             stylesheet: assets::stylesheet_href(),
-            nav: navigation(home, viewer.is_operator(), state.demo.is_some(), place),
+            nav,
             crumbs: Vec::new(),
             account,
             is_operator: viewer.is_operator(),
             email: viewer.email.clone(),
             csrf: csrf::field_for(&viewer.token),
             flash: viewer.flash.map(Flash::note),
+            banner: None,
             demo_now: state.demo.is_some().then(|| zone.as_ref().unwrap_or(&utc).moment(now)),
             zone_label: zone.map(|zone| zone.label(now)),
         }
@@ -107,15 +127,23 @@ pub fn account_href(account_id: i64, rest: &str) -> String {
 fn navigation(account: Option<i64>, is_operator: bool, is_demo: bool, place: Place) -> Vec<NavItem> {
     let mut items = Vec::with_capacity(12);
     let mut add = |at: Place, text, href: String, icon, level, heading| {
-        items.push(NavItem { text, href, icon, level, is_current: at == place, heading });
+        items.push(NavItem { text, href, icon, level, is_current: at == place, heading, count: 0 });
     };
     if is_operator {
         add(Place::Accounts, "Accounts", "/accounts".into(), Some(Icon::People), 0, Some("Operator"));
+        add(Place::Month, "Bills and payments", "/operator/month".into(), Some(Icon::Wallet), 0, None);
+        add(Place::Notices, "Notices", "/operator/notices".into(), Some(Icon::Alert), 0, None);
+        add(Place::Prices, "Price list", "/operator/prices".into(), Some(Icon::Package), 0, None);
+        add(Place::Audit, "Audit log", "/operator/audit".into(), Some(Icon::Lock), 0, None);
     }
     if let Some(id) = account {
         let at = |rest| account_href(id, rest);
         let heading = is_operator.then_some("This account");
         add(Place::Overview, "Overview", at(""), Some(Icon::Home), 0, heading);
+        if is_operator {
+            add(Place::Hand, "Money by hand", at(HAND), Some(Icon::Key), 0, None);
+        }
+        add(Place::Messages, MESSAGES_TEXT, at(MESSAGES), Some(Icon::Inbox), 0, None);
         add(Place::MailLog, "Mail log", at("/mails"), Some(Icon::Mail), 0, None);
         add(Place::Domains, "Domains", at("/sending/domains"), Some(Icon::Globe), 0, Some("Sending"));
         add(Place::Addresses, "Sender addresses", at("/sending/addresses"), Some(Icon::Person), 0, None);
@@ -123,6 +151,11 @@ fn navigation(account: Option<i64>, is_operator: bool, is_demo: bool, place: Pla
         add(Place::Billing, "Billing Management", at("/billing"), Some(Icon::Wallet), 0, Some("Billing"));
         add(Place::Reserved, "Manage Reserved Instances", at(RESERVED), None, 1, None);
         add(Place::Packages, "Resource Packages", at(PACKAGES), None, 2, None);
+        add(Place::Bills, "Bills", at(BILLS), None, 1, None);
+        add(Place::Transactions, "Balance and transactions", at(TRANSACTIONS), None, 1, None);
+        add(Place::Statements, "Statements", at(STATEMENTS), None, 1, None);
+        add(Place::Alerts, "Alert settings", at(ALERTS), None, 1, None);
+        add(Place::Contacts, "Contacts and channels", at(CONTACTS), None, 1, None);
     }
     if is_demo {
         add(Place::Inbox, "Inbox", "/demo/inbox".into(), Some(Icon::Inbox), 0, Some("Demo"));
@@ -131,6 +164,13 @@ fn navigation(account: Option<i64>, is_operator: bool, is_demo: bool, place: Pla
     items
 }
 
+const MESSAGES_TEXT: &str = "Messages";
+/// Path of the in-station messages below an account.
+pub const MESSAGES: &str = "/messages";
+/// Path of the contacts and channels below an account.
+pub const CONTACTS: &str = "/contacts";
+/// Path of what operators do by hand below an account.
+pub const HAND: &str = "/operator";
 /// Path of Billing Management > Manage Reserved Instances below an account.
 pub const RESERVED: &str = "/billing/reserved-instances";
 /// Path of Resource Packages below an account.
@@ -138,27 +178,53 @@ pub const PACKAGES: &str = "/billing/reserved-instances/resource-packages";
 /// Path of the chosen product's packages below an account.
 pub const DIRECTMAIL: &str = "/billing/reserved-instances/resource-packages/directmail";
 
+/// Path of the bills below an account.
+pub const BILLS: &str = "/billing/bills";
+/// Path of the cash balance and its lines below an account.
+pub const TRANSACTIONS: &str = "/billing/transactions";
+/// Path of the monthly statements below an account.
+pub const STATEMENTS: &str = "/billing/statements";
+/// Path of the alert thresholds below an account.
+pub const ALERTS: &str = "/billing/alerts";
+
 /// A message that the page after a form shows once. Only its name travels, in a cookie, so that nobody can
 /// make the console say words of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flash {
     SignedOut,
     ClockMoved,
+    AlertSaved,
+    Booked,
+    MessagesRead,
+    ContactSaved,
 }
 
 impl Flash {
+    const ALL: [Self; 6] = [
+        Self::SignedOut,
+        Self::ClockMoved,
+        Self::AlertSaved,
+        Self::Booked,
+        Self::MessagesRead,
+        Self::ContactSaved,
+    ];
+
     /// The word in the cookie.
     pub fn name(self) -> &'static str {
         match self {
             Self::SignedOut => "signed-out",
             Self::ClockMoved => "clock-moved",
+            Self::AlertSaved => "alert-saved",
+            Self::Booked => "booked",
+            Self::MessagesRead => "messages-read",
+            Self::ContactSaved => "contact-saved",
         }
     }
 
     /// The message of the request's cookie.
     pub fn from_request(state: &ConsoleState, headers: &HeaderMap) -> Option<Self> {
         let name = state.cookies().get(headers, Cookie::Flash)?;
-        [Self::SignedOut, Self::ClockMoved].into_iter().find(|flash| flash.name() == name)
+        Self::ALL.into_iter().find(|flash| flash.name() == name)
     }
 
     /// What the reader sees.
@@ -169,6 +235,22 @@ impl Flash {
                 Tone::Good,
                 "The clock was moved forward",
                 "Everything that time starts catches up within a few seconds.",
+            ),
+            Self::AlertSaved => Note::new(
+                Tone::Good,
+                "The alert threshold was saved",
+                "It is looked at with every deduction, purchase, refund and end of a package.",
+            ),
+            Self::Booked => Note::new(
+                Tone::Good,
+                "Done",
+                "It is in the audit log, and the lines that came of it are below.",
+            ),
+            Self::MessagesRead => Note::new(Tone::Good, "Marked as read", ""),
+            Self::ContactSaved => Note::new(
+                Tone::Good,
+                "The contacts were saved",
+                "They hold for every notice from now on, those that wait for another attempt included.",
             ),
         }
     }
@@ -181,7 +263,7 @@ mod tests {
     #[test]
     fn r16_the_way_to_the_packages_is_in_the_navigation() {
         let items = navigation(Some(7), false, false, Place::Packages);
-        let way: Vec<_> = items.iter().skip_while(|item| item.text != "Billing Management").collect();
+        let way: Vec<_> = items.iter().skip_while(|item| item.text != "Billing Management").take(3).collect();
         let names: Vec<_> = way.iter().map(|item| (item.text, item.level)).collect();
         assert_eq!(
             names,
@@ -194,8 +276,11 @@ mod tests {
     #[test]
     fn an_operator_sees_the_list_of_accounts_and_a_demo_its_own_pages() {
         let texts = |items: Vec<NavItem>| items.iter().map(|item| item.text).collect::<Vec<_>>();
-        assert_eq!(texts(navigation(None, true, false, Place::Accounts)), ["Accounts"]);
-        assert_eq!(texts(navigation(None, true, true, Place::Inbox)), ["Accounts", "Inbox", "Clock"]);
-        assert!(!texts(navigation(Some(7), false, false, Place::Overview)).contains(&"Accounts"));
+        let operators = ["Accounts", "Bills and payments", "Notices", "Price list", "Audit log"];
+        assert_eq!(texts(navigation(None, true, false, Place::Accounts)), operators);
+        assert_eq!(texts(navigation(None, true, true, Place::Inbox))[5..], ["Inbox", "Clock"]);
+        let owners = texts(navigation(Some(7), false, false, Place::Overview));
+        assert!(operators.iter().chain(&["Money by hand"]).all(|text| !owners.contains(text)));
+        assert!(texts(navigation(Some(7), true, false, Place::Overview)).contains(&"Money by hand"));
     }
 }

@@ -3,7 +3,7 @@
 use std::{ops::Deref, sync::Arc};
 
 use indicia_domain::{
-    ledger::price::PriceList,
+    ledger::{bill::CollectionPolicy, price::PriceList},
     mail::admission::Policy,
     time::{Clock, UnixMicros},
 };
@@ -32,6 +32,8 @@ pub struct ConsoleConfig {
     pub throttle: ThrottleLimits,
     /// What senders have to put into DNS, for the page of a domain.
     pub dns: DnsAdvice,
+    /// When open bills are collected (R11), for the pages that say so; the same as the billing job's.
+    pub collection: CollectionPolicy,
 }
 
 /// What the API's CheckDomain looks for in a sender's DNS; the binary gives both the same.
@@ -68,6 +70,7 @@ impl Default for ConsoleConfig {
             session_lifetime_us: 24 * HOUR_US,
             throttle: ThrottleLimits::default(),
             dns: DnsAdvice::default(),
+            collection: CollectionPolicy::default(),
         }
     }
 }

@@ -33,6 +33,6 @@ pub struct AccountState {
     pub free: FreeCredit,
     /// Every package that may still pay, in any order; admission sorts.
     pub packages: Vec<Package>,
-    /// Mails charged to pay-as-you-go so far, in all.
+    /// Mails charged to pay-as-you-go and not yet billed.
     pub pay_as_you_go_mails: i64,
 }

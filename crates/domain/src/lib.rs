@@ -9,6 +9,8 @@ pub mod id;
 pub mod ledger;
 pub mod mail;
 pub mod money;
+pub mod notice;
 pub mod outcome;
+pub mod phone;
 pub mod quota;
 pub mod time;

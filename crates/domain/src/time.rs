@@ -150,9 +150,64 @@ pub fn local_month(zone: &TimeZone, at: UnixMicros) -> (i64, UnixMicros) {
     (number, midnight(zone, next_first))
 }
 
-/// The start of the clock hour (UTC) that contains `at`.
-pub fn clock_hour(at: UnixMicros) -> UnixMicros {
-    UnixMicros(at.0.div_euclid(HOUR_MICROS) * HOUR_MICROS)
+/// One clock hour of a zone, `[start, end)`: what R10 bills by. Where the zone's clock jumps by a part of an hour,
+/// the hour ends, or begins, at the jump.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LocalHour {
+    pub start: UnixMicros,
+    pub end: UnixMicros,
+}
+
+/// The clock hour that contains `at`.
+pub fn local_hour(zone: &TimeZone, at: UnixMicros) -> LocalHour {
+    let within = |at: UnixMicros| {
+        let civil = at.civil(zone);
+        let seconds = i64::from(civil.minute()) * 60 + i64::from(civil.second());
+        seconds * SECOND_MICROS + i64::from(civil.subsec_nanosecond()) / 1_000
+    };
+    let offset = |at: UnixMicros| zone.to_offset(at.timestamp()).seconds();
+    let mut start = at.plus_micros(-within(at));
+    if offset(start) != offset(at) {
+        let jump = zone
+            .preceding(
+                at.timestamp().saturating_add(jiff::SignedDuration::from_nanos(1)).unwrap_or(Timestamp::MAX),
+            )
+            .next();
+        start = jump.map_or(start, |jump| start.max(UnixMicros::from_timestamp(jump.timestamp())));
+    }
+    let mut end = start.plus_micros(HOUR_MICROS - within(start));
+    if offset(end) != offset(start) {
+        let jump = zone.following(start.timestamp()).next();
+        end = jump.map_or(end, |jump| end.min(UnixMicros::from_timestamp(jump.timestamp())));
+    }
+    LocalHour { start, end }
+}
+
+/// The local month `[start, end)` with this number (months since January of year 0).
+pub fn local_month_numbered(zone: &TimeZone, number: i64) -> (UnixMicros, UnixMicros) {
+    let first = |number: i64| {
+        let year = i16::try_from(number.div_euclid(12)).unwrap_or(9_999).clamp(-9_999, 9_999);
+        let month = number.rem_euclid(12) as i8 + 1;
+        midnight(zone, Date::new(year, month, 1).unwrap_or(Date::MAX))
+    };
+    (first(number), first(number + 1))
+}
+
+/// `2026-11` as the month's number; `None` when it is not written so.
+pub fn month_number(text: &str) -> Option<i64> {
+    let (year, month) = text.split_once('-')?;
+    let digits =
+        |part: &str, length: usize| part.len() == length && part.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits(year, 4) || !digits(month, 2) {
+        return None;
+    }
+    let (year, month): (i64, i64) = (year.parse().ok()?, month.parse().ok()?);
+    (1..=12).contains(&month).then_some(year * 12 + month - 1)
+}
+
+/// The month's number as `2026-11`: a billing cycle.
+pub fn month_text(number: i64) -> String {
+    format!("{:04}-{:02}", number.div_euclid(12), number.rem_euclid(12) + 1)
 }
 
 /// R08: the local midnight that closes the day `months` calendar months after the day of `start`; a day that the
@@ -161,6 +216,13 @@ pub fn validity_end(zone: &TimeZone, start: UnixMicros, months: u32) -> UnixMicr
     let date = start.civil(zone).date();
     let last_day = date.checked_add(Span::new().months(i64::from(months))).unwrap_or(Date::MAX);
     midnight(zone, next_date(last_day))
+}
+
+/// The local midnight `days` calendar days before `at`, which is a local midnight itself (any other instant counts as
+/// its day's).
+pub fn days_before(zone: &TimeZone, at: UnixMicros, days: i64) -> UnixMicros {
+    let date = at.civil(zone).date();
+    midnight(zone, date.checked_sub(Span::new().days(days.clamp(0, 36_500))).unwrap_or(Date::MIN))
 }
 
 /// The first instant of a civil date. Where daylight saving skips midnight, the day begins with the first
@@ -251,6 +313,47 @@ mod tests {
     }
 
     #[test]
+    fn r10_the_hour_is_that_of_the_zones_clock() {
+        let kolkata = zone("Asia/Kolkata").unwrap();
+        let hour = local_hour(&kolkata, at("2026-11-22T04:31:00Z"));
+        assert_eq!((hour.start, hour.end), (at("2026-11-22T04:30:00Z"), at("2026-11-22T05:30:00Z")));
+        assert_eq!(local_hour(&kolkata, hour.end.plus_micros(-1)), hour, "one microsecond before");
+        assert_eq!(local_hour(&kolkata, hour.end).start, hour.end, "the hour itself");
+    }
+
+    #[test]
+    fn r10_an_hour_ends_where_the_clock_jumps_by_half_an_hour() {
+        // Lord Howe goes back from 02:00 to 01:30 on the first Sunday of April, at 15:00 UTC.
+        let howe = zone("Australia/Lord_Howe").unwrap();
+        let before = local_hour(&howe, at("2026-04-04T14:59:59Z"));
+        let after = local_hour(&howe, at("2026-04-04T15:00:00Z"));
+        assert_eq!((before.end, after.start), (at("2026-04-04T15:00:00Z"), at("2026-04-04T15:00:00Z")));
+        assert_eq!(after.end, at("2026-04-04T15:30:00Z"), "01:30 to 02:00, for the second time");
+    }
+
+    #[test]
+    fn r14_days_before_are_calendar_days() {
+        // Berlin's 2026-10-25 has 25 hours.
+        let berlin = zone("Europe/Berlin").unwrap();
+        assert_eq!(days_before(&berlin, at("2026-10-25T23:00:00Z"), 1), at("2026-10-24T22:00:00Z"));
+        assert_eq!(days_before(&berlin, at("2026-10-25T23:00:00Z"), 30), at("2026-09-25T22:00:00Z"));
+    }
+
+    #[test]
+    fn a_month_by_its_number() {
+        let shanghai = zone("Asia/Shanghai").unwrap();
+        let number = month_number("2026-12").unwrap();
+        assert_eq!(
+            local_month_numbered(&shanghai, number),
+            (at("2026-11-30T16:00:00Z"), at("2026-12-31T16:00:00Z"))
+        );
+        assert_eq!(month_text(number), "2026-12");
+        for wrong in ["2026-13", "2026-00", "2026-1", "26-01", "2026/01", "", "2026-01-01", "+026-01"] {
+            assert_eq!(month_number(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
     fn an_instant_out_of_range_is_shown_not_panicked_over() {
         assert_eq!(UnixMicros(i64::MAX).timestamp(), Timestamp::MAX);
         assert_eq!(UnixMicros(i64::MIN).timestamp(), Timestamp::MIN);
@@ -263,6 +366,19 @@ mod tests {
             let zone = zone(names[pick]).unwrap();
             let (first, second) = (UnixMicros::from_seconds(a), UnixMicros::from_seconds(a + gap));
             proptest::prop_assert!(validity_end(&zone, first, 6) <= validity_end(&zone, second, 6));
+        }
+
+        #[test]
+        fn r10_hours_follow_each_other_without_gap_or_overlap(seconds in 0i64..4_000_000_000, pick in 0usize..6) {
+            let names = ["Asia/Shanghai", "Europe/Berlin", "Asia/Kathmandu", "Australia/Lord_Howe", "Africa/Cairo", "Pacific/Chatham"];
+            let zone = zone(names[pick]).unwrap();
+            let at = UnixMicros::from_seconds(seconds);
+            let hour = local_hour(&zone, at);
+            proptest::prop_assert!(hour.start <= at && at < hour.end && hour.end.0 - hour.start.0 <= HOUR_MICROS);
+            proptest::prop_assert_eq!(local_hour(&zone, hour.start), hour);
+            proptest::prop_assert_eq!(local_hour(&zone, hour.end.plus_micros(-1)), hour);
+            proptest::prop_assert_eq!(local_hour(&zone, hour.end).start, hour.end);
+            proptest::prop_assert_eq!(local_day(&zone, hour.start), local_day(&zone, hour.end.plus_micros(-1)), "an hour is of one day");
         }
 
         #[test]

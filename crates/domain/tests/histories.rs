@@ -201,7 +201,7 @@ impl World {
             purchased_at: UnixMicros(self.now),
             starts_at: UnixMicros(starts_at),
             ends_at,
-            refunded: false,
+            closed: None,
         });
     }
 

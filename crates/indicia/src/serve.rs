@@ -19,6 +19,8 @@ use indicia_intake::api::protocol::throttle::ThrottleLimits;
 use indicia_intake::api::settings::{ApiSettings, DirectoryLimits, DnsRecords};
 use indicia_intake::api::{self, ApiState};
 use indicia_intake::dns::UncachedDns;
+use indicia_intake::payment::metrics::PaymentMetrics;
+use indicia_intake::payment::{self, PaymentState};
 use indicia_store::Store;
 use indicia_store::admission::{Admission, Handoff};
 use indicia_store::node::ServerLock;
@@ -115,13 +117,18 @@ impl Service {
         let lock = store.become_server(&config.data_dir).await?;
         let mut registry = Registry::default();
         let verp_key = return_path_key(&store).await?;
-        let delivery = Arc::new(start_delivery(config, &store, clock, verp_key, &mut registry)?);
+        let delivery = Arc::new(start_delivery(config, &store, clock.clone(), verp_key, &mut registry)?);
         let handoff: Arc<dyn Handoff> = Arc::new(delivery.fast_path());
         let (admission, committer) = Admission::start(store.clone(), config.policy()?, Some(handoff));
         let (doors, background) = (CancellationToken::new(), CancellationToken::new());
         let mut door_tasks = Vec::new();
 
-        let api = api_router(config, &store, &admission, &mut registry)?;
+        let api = api_router(config, &store, &admission, &mut registry)?.merge(payment_router(
+            config,
+            &store,
+            clock.clone(),
+            &mut registry,
+        )?);
         let console = console_router(config, &store, demo)?;
         let submission = crate::doors::submission(config, &store, &admission, &doors, &mut registry).await?;
         let inbound =
@@ -309,6 +316,21 @@ fn api_router(
     let metrics = ApiMetrics::default();
     metrics.register(registry);
     Ok(api::router(ApiState::new(store.clone(), admission.clone(), Arc::new(dns), settings, metrics)))
+}
+
+/// Where payment providers say that somebody paid.
+fn payment_router(
+    config: &Config,
+    store: &Store,
+    clock: Arc<dyn Clock>,
+    registry: &mut Registry,
+) -> Result<Router, Failure> {
+    let settings = config.payment.settings(&config.billing.currency)?;
+    let metrics = PaymentMetrics::default();
+    metrics.register(registry);
+    let state =
+        PaymentState::new(Arc::new(store.clone()), &settings, clock, metrics).map_err(Failure::usage)?;
+    Ok(payment::router(state))
 }
 
 fn console_router(config: &Config, store: &Store, demo: Option<Demo>) -> Result<Router, Failure> {

@@ -5,5 +5,6 @@ pub mod dns;
 pub mod inbound;
 mod listener;
 pub mod message;
+pub mod payment;
 pub mod submission;
 pub mod tls;

@@ -1,4 +1,4 @@
-//! Accounts, operators, access keys, quota overrides and the cash balance.
+//! Accounts, operators, access keys and quota overrides.
 
 use indicia_domain::account::AccountStatus;
 use indicia_domain::ledger::{Kind, LedgerAccount, Transfer, Unit};
@@ -39,8 +39,18 @@ pub struct AccountNumbers {
     pub free_left: i64,
     pub free_day: i64,
     pub free_day_used: i64,
+    /// Charged to pay-as-you-go and not yet billed.
     pub pay_as_you_go_mails: i64,
     pub cash: MoneyMicros,
+    /// How far the cash balance may go below zero when bills are collected.
+    pub credit_limit: MoneyMicros,
+    /// Billed and not yet paid.
+    pub open: MoneyMicros,
+    /// Of it, called in and not covered (R11).
+    pub due: MoneyMicros,
+    pub overdue_since: Option<UnixMicros>,
+    /// R15: the threshold over all packages in per cent, 0 for off.
+    pub alert_percent: i64,
     pub ledger_sequence: i64,
 }
 
@@ -99,27 +109,6 @@ impl From<sqlx::Error> for CreateError {
     }
 }
 
-/// Why money was not booked.
-#[derive(Debug, thiserror::Error)]
-pub enum CreditError {
-    #[error("there is no account {0}")]
-    NoAccount(i64),
-    #[error("an amount of zero changes nothing; give a positive amount, or a negative one to take money off")]
-    Zero,
-    #[error("the balance is {balance}; {amount} cannot be taken off it")]
-    Insufficient { balance: MoneyMicros, amount: MoneyMicros },
-    #[error("the balance would become larger than can be booked")]
-    TooLarge,
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-impl From<sqlx::Error> for CreditError {
-    fn from(error: sqlx::Error) -> Self {
-        CreditError::Store(error.into())
-    }
-}
-
 const ACCOUNT: &str = "SELECT account_id, name, email, phone, zone, password_hash, created_at FROM account";
 
 impl Store {
@@ -156,6 +145,7 @@ impl Store {
                 before: 0,
                 after: policy.free_total_mails,
                 memo: "free credit of a new account".to_owned(),
+                validity: None,
             };
             append(&mut transaction, &[opening]).await?;
         }
@@ -213,7 +203,8 @@ impl Store {
     pub async fn account_numbers(&self, account_id: i64) -> Result<Option<AccountNumbers>> {
         let row = sqlx::query(
             "SELECT status, quota_level, daily_quota, quota_day, quota_day_used, quota_month, quota_month_used, \
-             free_left, free_day, free_day_used, payg_mails, cash_micros, ledger_sequence \
+             free_left, free_day, free_day_used, payg_mails, cash_micros, ledger_sequence, credit_limit_micros, open_micros, \
+             due_micros, overdue_since, alert_percent \
              FROM account_state WHERE account_id = $1",
         )
         .bind(account_id)
@@ -261,50 +252,6 @@ impl Store {
         .fetch_all(self.read())
         .await?;
         rows.iter().map(access_key_of).collect()
-    }
-
-    /// Puts money on (or with a negative amount takes it off) the cash balance; returns the new balance.
-    pub async fn credit(
-        &self,
-        account_id: i64,
-        amount: MoneyMicros,
-        memo: &str,
-    ) -> Result<MoneyMicros, CreditError> {
-        if amount == MoneyMicros::ZERO {
-            return Err(CreditError::Zero);
-        }
-        let transaction_id = self.next_id().await?;
-        let mut transaction = self.begin().await?;
-        let (balance, sequence) = cash_for_update(self, &mut transaction, account_id)
-            .await?
-            .ok_or(CreditError::NoAccount(account_id))?;
-        let after = balance.checked_add(amount).ok_or(CreditError::TooLarge)?;
-        if after.0 < 0 {
-            return Err(CreditError::Insufficient { balance, amount: MoneyMicros(-amount.0) });
-        }
-        let (from, to) = if amount.0 > 0 {
-            (LedgerAccount::Outside, LedgerAccount::Cash)
-        } else {
-            (LedgerAccount::Cash, LedgerAccount::Outside)
-        };
-        let line = Transfer {
-            account_id,
-            sequence: sequence + 1,
-            transaction_id,
-            at: self.now(),
-            kind: Kind::Credit,
-            unit: Unit::Money,
-            from,
-            to,
-            amount: amount.0.abs(),
-            before: balance.0,
-            after: after.0,
-            memo: memo.to_owned(),
-        };
-        append(&mut transaction, &[line]).await?;
-        set_cash(&mut transaction, account_id, after, sequence + 1).await?;
-        transaction.commit().await?;
-        Ok(after)
     }
 
     /// The operator's override of the daily quota, recorded with its reason. `None`: no such account.
@@ -405,35 +352,6 @@ impl Store {
     }
 }
 
-/// The cash balance and the last ledger line, locked until the transaction ends.
-pub(crate) async fn cash_for_update(
-    store: &Store,
-    connection: &mut AnyConnection,
-    account_id: i64,
-) -> Result<Option<(MoneyMicros, i64)>> {
-    let sql = format!(
-        "SELECT cash_micros, ledger_sequence FROM account_state WHERE account_id = $1{}",
-        store.engine().for_update()
-    );
-    let row = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(account_id).fetch_optional(connection).await?;
-    row.map(|row| Ok((MoneyMicros(row.try_get(0)?), row.try_get(1)?))).transpose()
-}
-
-pub(crate) async fn set_cash(
-    connection: &mut AnyConnection,
-    account_id: i64,
-    cash: MoneyMicros,
-    sequence: i64,
-) -> Result<()> {
-    sqlx::query("UPDATE account_state SET cash_micros = $1, ledger_sequence = $2 WHERE account_id = $3")
-        .bind(cash.0)
-        .bind(sequence)
-        .bind(account_id)
-        .execute(connection)
-        .await?;
-    Ok(())
-}
-
 /// E-mail addresses log in to one console, so an account and an operator cannot share one.
 async fn check_email_free(connection: &mut AnyConnection, email: &str) -> Result<(), CreateError> {
     let taken = sqlx::query(
@@ -520,6 +438,11 @@ fn numbers_of(row: &AnyRow) -> Result<AccountNumbers> {
         pay_as_you_go_mails: row.try_get(10)?,
         cash: MoneyMicros(row.try_get(11)?),
         ledger_sequence: row.try_get(12)?,
+        credit_limit: MoneyMicros(row.try_get(13)?),
+        open: MoneyMicros(row.try_get(14)?),
+        due: MoneyMicros(row.try_get(15)?),
+        overdue_since: row.try_get::<Option<i64>, _>(16)?.map(UnixMicros),
+        alert_percent: row.try_get(17)?,
     })
 }
 

@@ -23,8 +23,10 @@ pub enum Engine {
     Postgres,
 }
 
-const MIGRATIONS: [(i64, &str, &str); 1] =
-    [(1, "foundation", include_str!("../migrations/0001_foundation.sql"))];
+const MIGRATIONS: [(i64, &str, &str); 2] = [
+    (1, "foundation", include_str!("../migrations/0001_foundation.sql")),
+    (2, "billing", include_str!("../migrations/0002_billing.sql")),
+];
 
 /// Pages of 8 KiB: a mail of 10 KB takes two, and a changed counter does not write much more than itself.
 const SQLITE_SETTINGS: &str = "PRAGMA page_size = 8192; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \

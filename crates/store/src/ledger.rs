@@ -1,26 +1,26 @@
 //! The ledger's lines: added, read, and replayed.
 
-use std::collections::HashMap;
-
-use indicia_domain::ledger::verify::{Replay, Stored, Violation};
-use indicia_domain::ledger::{LedgerAccount, Transfer, Unit};
-use indicia_domain::time::UnixMicros;
+use indicia_domain::ledger::as_of::Sums;
+pub use indicia_domain::ledger::as_of::{Balances, PackageBalance};
+use indicia_domain::ledger::verify::{Replay, Stored, StoredBill, StoredDay, StoredHour, Violation};
+use indicia_domain::ledger::{LedgerAccount, Transfer, Unit, Validity};
+use indicia_domain::money::MoneyMicros;
+use indicia_domain::time::{TimeZone, UnixMicros};
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use crate::bulk::Bulk;
-use crate::package::PackageFilter;
 use crate::{Result, Store, StoreError};
 
 static APPEND: Bulk = Bulk::new(
     "INSERT INTO ledger (account_id, sequence, transaction_id, at, kind, unit, from_account, to_account, amount, \
-     before_amount, after_amount, memo) VALUES",
-    "($, $, $, $, $, $, $, $, $, $, $, $)",
+     before_amount, after_amount, memo, valid_from, valid_until) VALUES",
+    "($, $, $, $, $, $, $, $, $, $, $, $, $, $)",
     "",
 );
 
-const LINE: &str = "SELECT account_id, sequence, transaction_id, at, kind, unit, from_account, to_account, amount, \
-    before_amount, after_amount, memo FROM ledger";
+pub(crate) const LINE: &str = "SELECT account_id, sequence, transaction_id, at, kind, unit, from_account, to_account, amount, \
+    before_amount, after_amount, memo, valid_from, valid_until FROM ledger";
 
 /// Adds lines. Nothing in this crate changes or removes one (R27).
 pub(crate) async fn append(connection: &mut AnyConnection, lines: &[Transfer]) -> Result<()> {
@@ -39,6 +39,8 @@ pub(crate) async fn append(connection: &mut AnyConnection, lines: &[Transfer]) -
                 .bind(line.before)
                 .bind(line.after)
                 .bind(line.memo.clone())
+                .bind(line.validity.map(|validity| validity.from.0))
+                .bind(line.validity.map(|validity| validity.until.0))
         })
         .await?;
     Ok(())
@@ -64,26 +66,6 @@ pub struct DeductionToken {
     pub sequence: i64,
 }
 
-/// Balances of one account as of an instant.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Balances {
-    pub free_mails: i64,
-    /// Mails charged to pay-as-you-go.
-    pub pay_as_you_go_mails: i64,
-    pub cash_micros: i64,
-    pub packages: Vec<PackageBalance>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PackageBalance {
-    pub instance_id: String,
-    pub granted: i64,
-    /// Usable at the instant: 0 from the end on.
-    pub remaining: i64,
-    pub consumed: i64,
-    pub lapsed: i64,
-}
-
 /// What a verification looked at and found.
 #[derive(Clone, Debug, Default)]
 pub struct Verification {
@@ -101,7 +83,8 @@ impl Store {
         lines_of(&mut connection, account_id, transaction_id).await
     }
 
-    /// Lines by which packages paid, by time.
+    /// Lines that took mails from packages (sends) and brought them back (reversals), by time. The lines of one
+    /// package join: each one's `before` is the `after` of the one before it.
     pub async fn deductions(&self, query: &DeductionQuery) -> Result<Vec<Transfer>> {
         let (low, high) = match &query.instance_id {
             Some(instance) => {
@@ -111,25 +94,96 @@ impl Store {
             // ';' follows ':' in the order of bytes.
             None => ("package:".to_owned(), "package;".to_owned()),
         };
+        self.two_sided(query, &low, &high, "send", "reversal").await
+    }
+
+    /// Lines that touch the cash balance, by time.
+    pub async fn money_lines(
+        &self,
+        account_id: i64,
+        from: UnixMicros,
+        before: UnixMicros,
+        after: Option<DeductionToken>,
+        limit: i64,
+        newest_first: bool,
+    ) -> Result<Vec<Transfer>> {
+        let query =
+            DeductionQuery { account_id, instance_id: None, from, before, after, limit, newest_first };
+        self.two_sided(&query, "cash", "cash", "any", "any").await
+    }
+
+    /// Lines from a ledger account between `low` and `high` of one kind, or to one of another. Each side has its
+    /// index; a page takes at most a page from each.
+    async fn two_sided(
+        &self,
+        query: &DeductionQuery,
+        low: &str,
+        high: &str,
+        kind_from: &str,
+        kind_to: &str,
+    ) -> Result<Vec<Transfer>> {
         let (order, past) = if query.newest_first { ("DESC", "<") } else { ("ASC", ">") };
+        let side = |column: &str, other: &str, first: usize| {
+            let [account, low, high, from, before, at, same, sequence, kind, any, limit] =
+                std::array::from_fn(|place| first + place);
+            format!(
+                "SELECT * FROM ({LINE} WHERE account_id = ${account} AND {column} >= ${low} AND {column} <= ${high} \
+                 AND at >= ${from} AND at < ${before} AND (at {past} ${at} OR (at = ${same} AND sequence {past} ${sequence})) \
+                 AND (kind = ${kind} OR ${any} = 'any'){other} ORDER BY at {order}, sequence {order} LIMIT ${limit}) AS {column}_side"
+            )
+        };
         let sql = format!(
-            "{LINE} WHERE account_id = $1 AND from_account >= $2 AND from_account <= $3 AND at >= $4 AND at < $5 \
-             AND (at {past} $6 OR (at = $7 AND sequence {past} $8)) AND kind = 'send' ORDER BY at {order}, sequence {order} LIMIT $9"
+            "{} UNION ALL {} ORDER BY at {order}, sequence {order} LIMIT $23",
+            side("from_account", "", 1),
+            side("to_account", " AND to_account <> 'consumed'", 12)
         );
         let start = if query.newest_first { i64::MAX } else { i64::MIN };
         let (at, sequence) = query.after.map_or((start, start), |token| (token.at, token.sequence));
-        let rows = sqlx::query(AssertSqlSafe(sql))
-            .bind(query.account_id)
-            .bind(low)
-            .bind(high)
-            .bind(query.from.0)
-            .bind(query.before.0)
-            .bind(at)
-            .bind(at)
-            .bind(sequence)
-            .bind(query.limit)
-            .fetch_all(self.read())
-            .await?;
+        let mut prepared = sqlx::query(AssertSqlSafe(sql));
+        for kind in [kind_from, kind_to] {
+            prepared = prepared
+                .bind(query.account_id)
+                .bind(low.to_owned())
+                .bind(high.to_owned())
+                .bind(query.from.0)
+                .bind(query.before.0)
+                .bind(at)
+                .bind(at)
+                .bind(sequence)
+                .bind(kind.to_owned())
+                .bind(kind.to_owned())
+                .bind(query.limit);
+        }
+        let rows = prepared.bind(query.limit).fetch_all(self.read()).await?;
+        rows.iter().map(transfer_of).collect()
+    }
+
+    /// The cash balance just before an instant.
+    pub async fn cash_before(&self, account_id: i64, at: UnixMicros) -> Result<MoneyMicros> {
+        let row = sqlx::query(
+            "SELECT CAST(COALESCE((SELECT SUM(amount) FROM ledger WHERE account_id = $1 AND to_account = 'cash' AND to_account <> 'consumed' AND at < $2), 0) AS BIGINT) \
+             - CAST(COALESCE((SELECT SUM(amount) FROM ledger WHERE account_id = $3 AND from_account = 'cash' AND at < $4), 0) AS BIGINT)",
+        )
+        .bind(account_id)
+        .bind(at.0)
+        .bind(account_id)
+        .bind(at.0)
+        .fetch_one(self.read())
+        .await?;
+        Ok(MoneyMicros(row.try_get(0)?))
+    }
+
+    /// The operator's adjustments of packages (R25), in the order of booking. Found by where the mails went, never by
+    /// the package they came from, whose sends may be millions.
+    pub async fn package_adjustments(&self, account_id: i64) -> Result<Vec<Transfer>> {
+        let sql = format!(
+            "{LINE} WHERE account_id = $1 AND to_account >= 'package:' AND to_account < 'package;' AND to_account <> 'consumed' \
+             AND kind = 'adjustment' \
+             UNION ALL {LINE} WHERE account_id = $2 AND to_account = 'granted' AND to_account <> 'consumed' \
+             AND kind = 'adjustment' AND from_account >= 'package:' AND from_account < 'package;' ORDER BY sequence"
+        );
+        let rows =
+            sqlx::query(AssertSqlSafe(sql)).bind(account_id).bind(account_id).fetch_all(self.read()).await?;
         rows.iter().map(transfer_of).collect()
     }
 
@@ -156,41 +210,36 @@ impl Store {
         rows.iter().map(transfer_of).collect()
     }
 
-    /// R27: the balances as of an instant, past or future, from the lines alone.
+    /// R27: the balances as of an instant, past or future, from the lines alone: what lapses in packages by then is
+    /// lapsed.
     pub async fn balances_as_of(&self, account_id: i64, as_of: UnixMicros) -> Result<Balances> {
         let rows = sqlx::query(
-            "SELECT from_account, to_account, unit, CAST(SUM(amount) AS BIGINT) FROM ledger \
-             WHERE account_id = $1 AND at <= $2 GROUP BY from_account, to_account, unit",
+            "SELECT kind, from_account, to_account, CAST(SUM(amount) AS BIGINT) FROM ledger \
+             WHERE account_id = $1 AND at <= $2 GROUP BY kind, from_account, to_account",
         )
         .bind(account_id)
         .bind(as_of.0)
         .fetch_all(self.read())
         .await?;
-        let mut sums: HashMap<String, i64> = HashMap::new();
+        let unknown = |error: indicia_domain::ledger::UnknownName| StoreError::Corrupt(error.to_string());
+        let mut sums = Sums::default();
         for row in rows {
-            let amount: i64 = row.try_get(3)?;
-            *sums.entry(row.try_get(0)?).or_default() -= amount;
-            *sums.entry(row.try_get(1)?).or_default() += amount;
+            let kind = row.try_get::<String, _>(0)?.parse().map_err(unknown)?;
+            let from: LedgerAccount = row.try_get::<String, _>(1)?.parse().map_err(unknown)?;
+            let to: LedgerAccount = row.try_get::<String, _>(2)?.parse().map_err(unknown)?;
+            sums.add(kind, &from, &to, row.try_get(3)?);
         }
-        let sum = |account: LedgerAccount| sums.get(&account.to_string()).copied().unwrap_or(0);
-        let packages = self.packages(account_id, &PackageFilter::default()).await?;
-        let packages = packages.iter().filter(|row| row.package.purchased_at <= as_of).map(|row| {
-            let left = sum(LedgerAccount::Package(row.package.instance_id.clone()));
-            let ended = as_of >= row.package.ends_at;
-            PackageBalance {
-                instance_id: row.package.instance_id.clone(),
-                granted: row.package.granted,
-                remaining: if ended { 0 } else { left },
-                consumed: row.package.granted - left,
-                lapsed: if ended { left } else { 0 },
+        let granting = "SELECT to_account, valid_from, valid_until FROM ledger \
+             WHERE account_id = $1 AND from_account = 'granted' AND at <= $2 AND valid_until IS NOT NULL";
+        for row in sqlx::query(granting).bind(account_id).bind(as_of.0).fetch_all(self.read()).await? {
+            let to: LedgerAccount = row.try_get::<String, _>(0)?.parse().map_err(unknown)?;
+            if let (LedgerAccount::Package(instance), Some(validity)) =
+                (to, validity_of(row.try_get(1)?, row.try_get(2)?))
+            {
+                sums.set_validity(&instance, validity);
             }
-        });
-        Ok(Balances {
-            free_mails: sum(LedgerAccount::Free),
-            pay_as_you_go_mails: -sum(LedgerAccount::PayAsYouGo),
-            cash_micros: sum(LedgerAccount::Cash),
-            packages: packages.collect(),
-        })
+        }
+        Ok(sums.balances(as_of))
     }
 
     /// Replays every account's ledger against R25 and R26. Reads each account in one snapshot, so that it can
@@ -210,11 +259,11 @@ impl Store {
 
     async fn verify_account(&self, account_id: i64, found: &mut Verification) -> Result<()> {
         let mut snapshot = self.snapshot().await?;
-        let Some(stored) = stored_account(&mut snapshot, account_id).await? else {
+        let Some((stored, zone)) = stored_account(&mut snapshot, account_id).await? else {
             found.violations.push(Violation { account_id, what: "the account has no state row".to_owned() });
             return Ok(());
         };
-        let mut replay = Replay::new(account_id);
+        let mut replay = Replay::new(account_id, zone);
         let mut after = 0;
         loop {
             let sql = format!("{LINE} WHERE account_id = $1 AND sequence > $2 ORDER BY sequence LIMIT 5000");
@@ -319,25 +368,81 @@ async fn verify_messages(
     }
 }
 
-async fn stored_account(connection: &mut AnyConnection, account_id: i64) -> Result<Option<Stored>> {
+async fn stored_account(
+    connection: &mut AnyConnection,
+    account_id: i64,
+) -> Result<Option<(Stored, TimeZone)>> {
     let row = sqlx::query(
-        "SELECT free_left, payg_mails, cash_micros, ledger_sequence FROM account_state WHERE account_id = $1",
+        "SELECT s.free_left, s.payg_mails, s.cash_micros, s.ledger_sequence, s.open_micros, a.zone \
+         FROM account_state s JOIN account a ON a.account_id = s.account_id WHERE s.account_id = $1",
     )
     .bind(account_id)
     .fetch_optional(&mut *connection)
     .await?;
     let Some(row) = row else { return Ok(None) };
+    let zone: String = row.try_get(5)?;
+    let zone = indicia_domain::time::zone(&zone).map_err(|error| StoreError::Corrupt(error.to_string()))?;
     let packages = crate::package::all_packages(connection, account_id).await?;
-    Ok(Some(Stored {
+    let stored = Stored {
         free_left: row.try_get(0)?,
         pay_as_you_go_mails: row.try_get(1)?,
         cash_micros: row.try_get(2)?,
         sequence: row.try_get(3)?,
+        open_micros: row.try_get(4)?,
         packages: packages.into_iter().map(|row| row.package).collect(),
-    }))
+        hours: stored_hours(connection, account_id).await?,
+        days: stored_days(connection, account_id).await?,
+        bills: stored_bills(connection, account_id).await?,
+    };
+    Ok(Some((stored, zone)))
 }
 
-fn transfer_of(row: &AnyRow) -> Result<Transfer> {
+async fn stored_hours(connection: &mut AnyConnection, account_id: i64) -> Result<Vec<StoredHour>> {
+    let sql = "SELECT hour_start, free_mails, package_mails, payg_mails, billed_mails, billed_micros, price_micros \
+         FROM usage_hour WHERE account_id = $1";
+    let rows = sqlx::query(sql).bind(account_id).fetch_all(connection).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(StoredHour {
+                hour_start: UnixMicros(row.try_get(0)?),
+                free_mails: row.try_get(1)?,
+                package_mails: row.try_get(2)?,
+                payg_mails: row.try_get(3)?,
+                billed_mails: row.try_get(4)?,
+                billed_micros: row.try_get(5)?,
+                price_micros: row.try_get(6)?,
+            })
+        })
+        .collect()
+}
+
+async fn stored_days(connection: &mut AnyConnection, account_id: i64) -> Result<Vec<StoredDay>> {
+    let sql = "SELECT instance_id, day, mails FROM package_day WHERE account_id = $1";
+    let rows = sqlx::query(sql).bind(account_id).fetch_all(connection).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(StoredDay { instance_id: row.try_get(0)?, day: row.try_get(1)?, mails: row.try_get(2)? })
+        })
+        .collect()
+}
+
+async fn stored_bills(connection: &mut AnyConnection, account_id: i64) -> Result<Vec<StoredBill>> {
+    let sql = "SELECT hour_start, number, mails, amount_micros, settled_at FROM bill WHERE account_id = $1";
+    let rows = sqlx::query(sql).bind(account_id).fetch_all(connection).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(StoredBill {
+                hour_start: UnixMicros(row.try_get(0)?),
+                number: row.try_get(1)?,
+                mails: row.try_get(2)?,
+                amount_micros: row.try_get(3)?,
+                settled: row.try_get::<Option<i64>, _>(4)?.is_some(),
+            })
+        })
+        .collect()
+}
+
+pub(crate) fn transfer_of(row: &AnyRow) -> Result<Transfer> {
     let unknown = |error: indicia_domain::ledger::UnknownName| StoreError::Corrupt(error.to_string());
     Ok(Transfer {
         account_id: row.try_get(0)?,
@@ -352,5 +457,10 @@ fn transfer_of(row: &AnyRow) -> Result<Transfer> {
         before: row.try_get(9)?,
         after: row.try_get(10)?,
         memo: row.try_get(11)?,
+        validity: validity_of(row.try_get(12)?, row.try_get(13)?),
     })
+}
+
+fn validity_of(from: Option<i64>, until: Option<i64>) -> Option<Validity> {
+    Some(Validity { from: UnixMicros(from?), until: UnixMicros(until?) })
 }

@@ -6,9 +6,20 @@
 //!
 //! | file | what it keeps |
 //! | --- | --- |
-//! | [`account`] | accounts, operators, access keys, quota overrides, the cash balance |
+//! | [`account`] | accounts, operators, access keys, quota overrides |
+//! | [`contact`] | where and in which language an account is told things |
 //! | [`directory`] | sending domains and sender addresses |
-//! | [`package`] | resource packages and their purchase |
+//! | [`package`] | resource packages: bought, renewed, exchanged, given back |
+//! | [`order`] | what was ordered, by whom |
+//! | `books` | an account opened for a change of its money or packages: every line but those of mails |
+//! | [`money`] | credits, payments, adjustments, credit limits |
+//! | [`usage`] | totals by hour, package and day, kept with every charge |
+//! | [`bill`] | bills by the clock hour |
+//! | [`collection`] | what is called in, paid, overdue |
+//! | [`alert`] | low-balance alerts |
+//! | [`notice`] | what accounts are told, over three channels |
+//! | [`audit`] | who did what |
+//! | [`oversight`] | what operators see of all accounts together |
 //! | [`admission`] | the group commit that accepts mail |
 //! | [`queue`] | leases, hand-backs, what operators do to waiting mail |
 //! | [`outcome`] | the group commit of delivery attempts |
@@ -21,20 +32,32 @@
 
 pub mod account;
 pub mod admission;
+pub mod alert;
+pub mod audit;
+pub mod bill;
+mod books;
 pub mod bounce;
 mod bulk;
+pub mod collection;
+pub mod contact;
 pub mod directory;
 mod engine;
 mod error;
 pub mod invalid;
 pub mod ledger;
 pub mod message;
+pub mod money;
 pub mod node;
+pub mod notice;
+pub mod order;
 pub mod outcome;
+pub mod oversight;
 pub mod package;
 pub mod queue;
 pub mod session;
 mod setting;
+mod upgrade;
+pub mod usage;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -74,7 +97,7 @@ impl Store {
     /// `postgres://user:password@host/database`.
     pub async fn open(url: &str, data_dir: &Path, clock: Arc<dyn Clock>) -> Result<Store> {
         let connections = Connections::open(url, data_dir).await?;
-        Ok(Store {
+        let store = Store {
             inner: Arc::new(Inner {
                 connections,
                 clock,
@@ -83,7 +106,9 @@ impl Store {
                 silent_nodes: std::sync::Mutex::default(),
                 invalid_version: AtomicU64::new(0),
             }),
-        })
+        };
+        store.fill_totals().await?;
+        Ok(store)
     }
 
     pub fn engine(&self) -> Engine {

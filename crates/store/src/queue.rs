@@ -17,6 +17,7 @@ use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use crate::admission::still_charged;
 use crate::bulk::{Bulk, filled, in_dialect};
+use crate::usage::UsageChange;
 use crate::{Engine, Result, Store, StoreError};
 
 /// A message with the recipients that one claim (or one acceptance) hands to this node.
@@ -542,6 +543,7 @@ impl Reversing {
         let back = purse.reverse(&still_charged(&lines), day, mails);
         self.allowance.give_back(&self.zone, accepted_at, mails);
         let mut reversal = Vec::with_capacity(back.len());
+        let mut usage = UsageChange::default();
         for charge in &back {
             self.sequence += 1;
             reversal.push(Transfer {
@@ -557,7 +559,9 @@ impl Reversing {
                 before: charge.before,
                 after: charge.after,
                 memo: memo.to_owned(),
+                validity: None,
             });
+            usage.add(self.account_id, &self.zone, accepted_at, &charge.source, -charge.mails);
             if let indicia_domain::ledger::charge::Source::Package(instance) = &charge.source {
                 sqlx::query("UPDATE package SET remaining = $1 WHERE account_id = $2 AND instance_id = $3")
                     .bind(charge.after)
@@ -568,6 +572,7 @@ impl Reversing {
             }
         }
         crate::ledger::append(connection, &reversal).await?;
+        usage.write(connection).await?;
         self.save(connection).await
     }
 

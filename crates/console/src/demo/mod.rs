@@ -73,9 +73,11 @@ impl DemoFrame {
             Some(id) => state.store.account(id).await?,
             None => None,
         };
-        let zone = Zone::named(account.as_ref().map_or("UTC", |account| &account.zone));
-        let account = account.map(|account| ShellAccount { id: account.account_id, name: account.name });
-        Ok(Self { account, zone })
+        let Some(account) = account else { return Ok(Self { account: None, zone: Zone::named("UTC") }) };
+        let unread_messages = state.store.unread_messages(account.account_id).await?;
+        let zone = Zone::named(&account.zone);
+        let account = ShellAccount { id: account.account_id, name: account.name, unread_messages };
+        Ok(Self { account: Some(account), zone })
     }
 
     fn shell(&self, state: &ConsoleState, viewer: &Viewer, place: Place, title: &str) -> Shell {

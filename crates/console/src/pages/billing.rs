@@ -1,5 +1,5 @@
-//! Billing Management and the way from there to the packages (R16): Manage Reserved Instances, Resource
-//! Packages, the product DirectMail.
+//! Billing Management: where the account stands, the ways to its parts, the prices; and the way from there to the
+//! packages (R16): Manage Reserved Instances, Resource Packages, the product DirectMail.
 
 use askama::Template;
 use axum::{extract::State, response::Response};
@@ -8,10 +8,12 @@ use indicia_store::package::{PackageFilter, PackageRow};
 
 use crate::{
     ConsoleState,
+    components::Icon,
     error::{ConsoleError, page},
     format,
+    period::Month,
     session::viewer::{AccountView, here},
-    shell::{DIRECTMAIL, PACKAGES, Place, RESERVED, Shell},
+    shell::{ALERTS, BILLS, DIRECTMAIL, PACKAGES, Place, RESERVED, STATEMENTS, Shell, TRANSACTIONS},
 };
 
 /// An offer of the price list as pages show it.
@@ -73,33 +75,99 @@ impl Totals {
 struct IndexPage {
     shell: Shell,
     balance: String,
-    payg_mails: String,
-    payg_cost: String,
+    is_negative: bool,
+    balance_note: String,
+    transactions_href: String,
+    open: String,
+    open_note: String,
+    bills_href: String,
+    month_payg: String,
+    month_note: String,
     payg_price: String,
     packages_left: String,
+    packages_count: String,
     packages_href: String,
-    reserved_href: String,
+    cards: Vec<Card>,
     validity_months: u32,
     offers: Vec<OfferView>,
 }
 
+/// A part of Billing Management.
+struct Card {
+    icon: Icon,
+    name: &'static str,
+    text: &'static str,
+    href: String,
+}
+
+const CARDS: &[(Icon, &str, &str, &str)] = &[
+    (
+        Icon::Package,
+        "Manage Reserved Instances",
+        "What has been paid for in advance: resource packages, what is left of each, and how it was used.",
+        RESERVED,
+    ),
+    (
+        Icon::Clock,
+        "Bills",
+        "Pay-as-you-go mails by hour, day and month, what was billed for them, and when it is collected.",
+        BILLS,
+    ),
+    (
+        Icon::Wallet,
+        "Balance and transactions",
+        "The cash balance and every line that changed it, with the ledger behind it.",
+        TRANSACTIONS,
+    ),
+    (
+        Icon::Inbox,
+        "Statements",
+        "A month on paper: money, mails, bills and packages from opening to closing.",
+        STATEMENTS,
+    ),
+    (Icon::Alert, "Alert settings", "At how much left in packages you are told.", ALERTS),
+];
+
 /// `GET /accounts/{account_id}/billing`
 pub async fn index(State(state): State<ConsoleState>, view: AccountView) -> Result<Response, ConsoleError> {
-    let missing = ConsoleError::NotFound { what: "account" };
-    let numbers = state.store.account_numbers(view.id()).await?.ok_or(missing)?;
+    let numbers = &view.numbers;
     let totals = Totals::load(&state, &view).await?;
-    let price = state.prices.pay_as_you_go().0;
+    let month = Month::of(&view.zone, view.now);
+    let (start, end) = month.bounds(&view.zone);
+    let usage = state.store.usage_total(view.id(), start, end).await?;
+    let price = state.prices.pay_as_you_go();
     page(&IndexPage {
         shell: view
             .shell(&state, Place::Billing, "Billing Management")
             .with_crumbs(vec![here("Billing Management")]),
         balance: state.money(numbers.cash.0),
-        payg_mails: format::mails(numbers.pay_as_you_go_mails),
-        payg_cost: state.money(numbers.pay_as_you_go_mails.saturating_mul(price)),
-        payg_price: state.money(price.saturating_mul(1_000)),
+        is_negative: numbers.cash.0 < 0,
+        balance_note: match numbers.credit_limit.0 {
+            0 => "Packages and bills are paid from it.".into(),
+            limit => format!("Bills may take it down to a credit limit of {}.", state.money(limit)),
+        },
+        transactions_href: view.href(TRANSACTIONS),
+        open: state.money(numbers.open.0),
+        open_note: if numbers.due.0 > 0 {
+            format!("{} of it due now", state.money(numbers.due.0))
+        } else {
+            format!(
+                "collected at {}, or on {}",
+                state.money(state.config.collection.threshold.0),
+                view.zone.moment(end).date()
+            )
+        },
+        bills_href: view.href(BILLS),
+        month_payg: format::mails(usage.payg_mails),
+        month_note: format!("{}, {} of it billed", month.name(), state.money(usage.billed_micros)),
+        payg_price: state.money(price.0.saturating_mul(1_000)),
         packages_left: format::mails(totals.left),
+        packages_count: format::counted(totals.available as i64, "package"),
         packages_href: view.href(DIRECTMAIL),
-        reserved_href: view.href(RESERVED),
+        cards: CARDS
+            .iter()
+            .map(|&(icon, name, text, path)| Card { icon, name, text, href: view.href(path) })
+            .collect(),
         validity_months: state.prices.validity_months(),
         offers: OfferView::list(&state, None),
     })

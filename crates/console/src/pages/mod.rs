@@ -1,15 +1,22 @@
 //! The pages of an account, and the operator's list of accounts. One file per page or family of pages; each
 //! loads rows from the store, turns them into what its template shows, and decides nothing.
 
-pub mod accounts;
+pub mod alerts;
 pub mod billing;
+pub mod bills;
+pub mod contacts;
 pub mod mails;
 pub mod message;
+pub mod messages;
+pub mod operator;
+pub mod orders;
 pub mod overview;
 pub mod packages;
 pub mod purchase;
 pub mod sending;
+pub mod statement;
 mod status;
+pub mod transactions;
 
 pub use mails::subject_or_none;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -17,15 +24,20 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 /// A choice of a `<select>`.
 #[derive(Clone, Debug)]
 pub struct SelectOption {
-    pub value: &'static str,
-    pub text: &'static str,
+    pub value: String,
+    pub text: String,
     pub is_chosen: bool,
 }
 
 impl SelectOption {
     /// The choices with the one of `chosen` marked.
-    pub fn list(choices: &[(&'static str, &'static str)], chosen: &str) -> Vec<Self> {
-        choices.iter().map(|&(value, text)| Self { value, text, is_chosen: value == chosen }).collect()
+    pub fn list<T: AsRef<str>>(choices: &[(T, T)], chosen: &str) -> Vec<Self> {
+        let option = |(value, text): &(T, T)| Self {
+            value: value.as_ref().to_owned(),
+            text: text.as_ref().to_owned(),
+            is_chosen: value.as_ref() == chosen,
+        };
+        choices.iter().map(option).collect()
     }
 }
 

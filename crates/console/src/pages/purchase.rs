@@ -1,4 +1,4 @@
-//! The purchase of a package: choose, confirm, buy, receipt.
+//! The purchase of a package: choose, confirm, buy; the receipt is the order's page.
 //!
 //! Nothing is bought before the confirm page's button. That page's own address carries a purchase token, which
 //! becomes the store's idempotency key: a double click, a resend, a lost answer, or a step back and the same
@@ -7,16 +7,21 @@
 use askama::Template;
 use axum::{
     Form,
-    extract::{Path, Query, State},
+    extract::{Query, State},
     http::StatusCode,
     response::{Html, IntoResponse, Redirect, Response},
 };
-use indicia_domain::{ledger::price::Offer, money::MoneyMicros, time};
-use indicia_store::package::{PackageFilter, PackageRow, PurchaseError, PurchaseRequest, QUANTITY_MAX};
+use indicia_domain::{
+    ledger::price::Offer,
+    money::MoneyMicros,
+    time::{self, UnixMicros},
+};
+use indicia_store::package::{PurchaseRequest, QUANTITY_MAX};
 use serde::Deserialize;
 
 use super::{
     billing::{OfferView, way_to_packages},
+    packages::change::{not_enough, refused},
     with_query,
 };
 use crate::{
@@ -24,6 +29,7 @@ use crate::{
     components::{Note, Tone},
     error::{ConsoleError, page},
     format::{self, Moment},
+    period::parse_day,
     session::viewer::{AccountView, here},
     shell::{DIRECTMAIL, Place, Shell},
 };
@@ -35,6 +41,9 @@ pub struct Order {
     specification: String,
     #[serde(default)]
     quantity: String,
+    /// The local day on which it starts; empty: at once.
+    #[serde(default)]
+    starts: String,
     /// The confirm page's token; empty before.
     #[serde(default)]
     purchase: String,
@@ -46,19 +55,33 @@ struct Wanted {
     offer: Offer,
     quantity: i64,
     total: MoneyMicros,
+    /// When validity begins; `None`: at the moment of purchase.
+    starts_at: Option<UnixMicros>,
 }
+
+/// How far ahead a start may lie, in months; the store holds the same.
+const START_AHEAD_MONTHS: u32 = 6;
 
 /// Enough that no two purchases of an account ever share a token.
 const TOKEN_SIZE_BYTES: usize = 16;
 
+/// A token for a form whose button is to work once.
+pub fn new_token() -> String {
+    crate::random_hex(TOKEN_SIZE_BYTES)
+}
+
+/// Whether a form's token can be one of ours.
+pub fn is_token(text: &str) -> bool {
+    text.len() == 2 * TOKEN_SIZE_BYTES && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 impl Order {
     fn has_token(&self) -> bool {
-        self.purchase.len() == 2 * TOKEN_SIZE_BYTES
-            && self.purchase.bytes().all(|byte| byte.is_ascii_hexdigit())
+        is_token(&self.purchase)
     }
 
     /// What is wanted, or what is wrong with it for the reader.
-    fn check(&self, state: &ConsoleState) -> Result<Wanted, Note> {
+    fn check(&self, state: &ConsoleState, view: &AccountView) -> Result<Wanted, Note> {
         let offer = self.specification.trim().parse().ok().and_then(|mails| state.prices.offer(mails));
         let Some(offer) = offer else {
             return Err(Note::new(
@@ -73,7 +96,29 @@ impl Order {
             let text = format!("A purchase has 1 to {QUANTITY_MAX} packages, in whole numbers.");
             return Err(Note::new(Tone::Bad, "This quantity cannot be bought", text));
         };
-        Ok(Wanted { offer, quantity, total })
+        let starts_at = self.start(view)?;
+        Ok(Wanted { offer, quantity, total, starts_at })
+    }
+
+    /// R08: a day to come begins at its local midnight; today is at once.
+    fn start(&self, view: &AccountView) -> Result<Option<UnixMicros>, Note> {
+        if self.starts.trim().is_empty() {
+            return Ok(None);
+        }
+        let zone = view.zone.time_zone();
+        let latest = time::validity_end(zone, view.now, START_AHEAD_MONTHS);
+        let day = parse_day(self.starts.trim()).map(|date| view.zone.day(date));
+        match day {
+            Some((start, end)) if start <= view.now && view.now < end => Ok(None),
+            Some((start, _)) if view.now < start && start <= latest => Ok(Some(start)),
+            _ => {
+                let text = format!(
+                    "A package starts at once, or on a day from today to {}.",
+                    view.zone.moment(latest.plus_micros(-1)).date()
+                );
+                Err(Note::new(Tone::Bad, "It cannot start on this day", text))
+            }
+        }
     }
 }
 
@@ -86,6 +131,10 @@ struct BuyPage {
     offers: Vec<OfferView>,
     quantity: String,
     quantity_max: i64,
+    starts: String,
+    starts_min: String,
+    starts_max: String,
+    zone: String,
     balance: String,
 }
 
@@ -95,10 +144,10 @@ pub async fn choose(
     view: AccountView,
     Query(order): Query<Order>,
 ) -> Result<Response, ConsoleError> {
-    choose_page(&state, &view, &order, None).await
+    choose_page(&state, &view, &order, None)
 }
 
-async fn choose_page(
+fn choose_page(
     state: &ConsoleState,
     view: &AccountView,
     order: &Order,
@@ -107,6 +156,8 @@ async fn choose_page(
     let status = if note.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     let chosen = order.specification.parse().ok();
     let first = state.prices.offers().first().map(|offer| offer.mails);
+    let latest_start =
+        time::validity_end(view.zone.time_zone(), view.now, START_AHEAD_MONTHS).plus_micros(-1);
     let template = BuyPage {
         shell: shell(state, view, "Buy a package"),
         note,
@@ -114,20 +165,20 @@ async fn choose_page(
         offers: OfferView::list(state, chosen.or(first)),
         quantity: if order.quantity.is_empty() { "1".into() } else { order.quantity.clone() },
         quantity_max: QUANTITY_MAX,
-        balance: state.money(balance(state, view).await?.0),
+        starts: order.starts.clone(),
+        starts_min: view.zone.moment(view.now).date().to_owned(),
+        starts_max: view.zone.moment(latest_start).date().to_owned(),
+        zone: view.zone.label(view.now),
+        balance: state.money(view.numbers.cash.0),
     };
     Ok((status, page(&template)?).into_response())
 }
 
-fn shell(state: &ConsoleState, view: &AccountView, title: &str) -> Shell {
+/// The frame of a page on the way to a package.
+pub fn shell(state: &ConsoleState, view: &AccountView, title: &str) -> Shell {
     let mut crumbs = way_to_packages(view);
     crumbs.push(here(title));
     view.shell(state, Place::Packages, title).with_crumbs(crumbs)
-}
-
-async fn balance(state: &ConsoleState, view: &AccountView) -> Result<MoneyMicros, ConsoleError> {
-    let numbers = state.store.account_numbers(view.id()).await?;
-    Ok(numbers.ok_or(ConsoleError::NotFound { what: "account" })?.cash)
 }
 
 #[derive(Template)]
@@ -142,6 +193,9 @@ struct ConfirmPage {
     total: String,
     balance: String,
     balance_after: Option<String>,
+    /// The day of a start to come; `None`: at the moment of purchase.
+    starts_at: Option<Moment>,
+    starts: String,
     ends_at: Moment,
     ends_zone: String,
     last_day: String,
@@ -157,39 +211,43 @@ pub async fn confirm(
     view: AccountView,
     Query(order): Query<Order>,
 ) -> Result<Response, ConsoleError> {
-    let wanted = match order.check(&state) {
+    let wanted = match order.check(&state, &view) {
         Ok(wanted) => wanted,
-        Err(note) => return choose_page(&state, &view, &order, Some(note)).await,
+        Err(note) => return choose_page(&state, &view, &order, Some(note)),
     };
     if !order.has_token() {
-        let token = crate::random_hex(TOKEN_SIZE_BYTES);
+        let token = new_token();
         let fields = [
             ("specification", order.specification.as_str()),
             ("quantity", &order.quantity),
+            ("starts", &order.starts),
             ("purchase", &token),
         ];
         let href = with_query(&view.href(&format!("{DIRECTMAIL}/buy/confirm")), &fields);
         return Ok(Redirect::to(&href).into_response());
     }
-    confirm_page(&state, &view, wanted, &order.purchase, None).await
+    confirm_page(&state, &view, wanted, &order, None)
 }
 
-async fn confirm_page(
+fn confirm_page(
     state: &ConsoleState,
     view: &AccountView,
     wanted: Wanted,
-    purchase_token: &str,
+    order: &Order,
     refusal: Option<Note>,
 ) -> Result<Response, ConsoleError> {
     let status = if refusal.is_some() { StatusCode::CONFLICT } else { StatusCode::OK };
-    let balance = balance(state, view).await?;
+    let balance = view.numbers.cash;
     let after = balance.0.checked_sub(wanted.total.0).filter(|after| *after >= 0);
     let zone = time::zone(&view.account.zone).map_err(|error| ConsoleError::BadInput(error.to_string()))?;
     // R08: the very function that computes the end at purchase.
-    let end = time::validity_end(&zone, view.now, state.prices.validity_months());
+    let start = wanted.starts_at.unwrap_or(view.now);
+    let end = time::validity_end(&zone, start, state.prices.validity_months());
     let ends_at = view.zone.moment(end);
     let specification = wanted.offer.mails.to_string();
-    let fields = [("specification", specification.as_str()), ("quantity", &wanted.quantity.to_string())];
+    let quantity = wanted.quantity.to_string();
+    let starts = wanted.starts_at.map(|at| view.zone.moment(at).date().to_owned()).unwrap_or_default();
+    let fields = [("specification", specification.as_str()), ("quantity", &quantity), ("starts", &starts)];
     let buy_href = view.href(&format!("{DIRECTMAIL}/buy"));
     let template = ConfirmPage {
         shell: shell(state, view, "Confirm the purchase"),
@@ -201,27 +259,17 @@ async fn confirm_page(
         total: state.money(wanted.total.0),
         balance: state.money(balance.0),
         balance_after: after.map(|amount| state.money(amount)),
+        starts_at: wanted.starts_at.map(|at| view.zone.moment(at)),
         ends_zone: ends_at.zone.clone(),
         ends_at,
         last_day: view.zone.moment(end.plus_micros(-1)).date().to_owned(),
         can_buy: after.is_some(),
-        purchase_token: purchase_token.to_owned(),
+        purchase_token: order.purchase.clone(),
         change_href: with_query(&buy_href, &fields),
+        starts,
         buy_href,
     };
     Ok((status, Html(template.render()?)).into_response())
-}
-
-fn not_enough(state: &ConsoleState, price: MoneyMicros, balance: MoneyMicros) -> Note {
-    let missing = price.0.saturating_sub(balance.0);
-    let text = format!(
-        "The purchase costs {}, the cash balance is {}: {} are missing. Nothing was bought. Ask the operator of this \
-         installation to put money on the account, or choose a smaller package.",
-        state.money(price.0),
-        state.money(balance.0),
-        state.money(missing)
-    );
-    Note::new(Tone::Bad, "The balance is not enough", text)
 }
 
 /// `POST …/directmail/buy`
@@ -230,9 +278,9 @@ pub async fn buy(
     view: AccountView,
     Form(order): Form<Order>,
 ) -> Result<Response, ConsoleError> {
-    let wanted = match order.check(&state) {
+    let wanted = match order.check(&state, &view) {
         Ok(wanted) => wanted,
-        Err(note) => return choose_page(&state, &view, &order, Some(note)).await,
+        Err(note) => return choose_page(&state, &view, &order, Some(note)),
     };
     if !order.has_token() {
         let text =
@@ -243,9 +291,10 @@ pub async fn buy(
         account_id: view.id(),
         specification: wanted.offer.mails,
         quantity: wanted.quantity,
-        starts_at: None,
+        starts_at: wanted.starts_at,
         idempotency_key: Some(format!("console:{}", order.purchase)),
         nonce: None,
+        by: view.actor(),
     };
     match state.store.purchase(&request, &state.prices).await {
         Ok(receipt) => {
@@ -258,78 +307,9 @@ pub async fn buy(
             let href = view.href(&format!("{DIRECTMAIL}/orders/{}", receipt.order_id));
             Ok(Redirect::to(&href).into_response())
         }
-        Err(PurchaseError::InsufficientBalance { price, balance }) => {
-            let note = not_enough(&state, price, balance);
-            confirm_page(&state, &view, wanted, &order.purchase, Some(note)).await
+        Err(error) => {
+            let note = refused(&state, &view, error)?;
+            confirm_page(&state, &view, wanted, &order, Some(note))
         }
-        Err(PurchaseError::IdempotencyConflict) => {
-            let text = "The same form was sent before with another content. That purchase stands, this one was not \
-                        made. Look at the packages before you buy again.";
-            let note = Note::new(Tone::Warn, "This form has been used", text);
-            confirm_page(&state, &view, wanted, &order.purchase, Some(note)).await
-        }
-        Err(PurchaseError::Store(error)) => Err(error.into()),
-        Err(other) => Err(ConsoleError::BadInput(format!("Nothing was bought: {other}."))),
-    }
-}
-
-struct ReceiptRow {
-    href: String,
-    id: String,
-    specification: String,
-    price: String,
-    starts_at: Moment,
-    ends_at: Moment,
-}
-
-#[derive(Template)]
-#[template(path = "billing/receipt.html")]
-struct ReceiptPage {
-    shell: Shell,
-    note: Note,
-    order_id: i64,
-    bought_at: Moment,
-    what: String,
-    paid: String,
-    balance: String,
-    packages_href: String,
-    rows: Vec<ReceiptRow>,
-}
-
-/// `GET …/directmail/orders/{order_id}`
-pub async fn receipt(
-    State(state): State<ConsoleState>,
-    view: AccountView,
-    Path((_, order_id)): Path<(String, String)>,
-) -> Result<Response, ConsoleError> {
-    let missing = || ConsoleError::NotFound { what: "order" };
-    let order_id: i64 = order_id.parse().map_err(|_| missing())?;
-    let mut rows = state.store.packages(view.id(), &PackageFilter::default()).await?;
-    rows.retain(|row| row.order_id == order_id);
-    let first = rows.first().ok_or_else(missing)?;
-    let paid = rows.iter().fold(0_i64, |sum, row| sum.saturating_add(row.price.0));
-    let count = format::counted(rows.len() as i64, "package");
-    let text = "It pays as soon as the free credit and packages that end earlier are used.";
-    page(&ReceiptPage {
-        shell: shell(&state, &view, "Receipt"),
-        note: Note::new(Tone::Good, format!("{count} bought"), text),
-        order_id,
-        bought_at: view.zone.moment(first.package.purchased_at),
-        what: format!("{count} of {}", format::mails_noun(first.specification)),
-        paid: state.money(paid),
-        balance: state.money(balance(&state, &view).await?.0),
-        packages_href: view.href(DIRECTMAIL),
-        rows: rows.iter().map(|row| receipt_row(&state, &view, row)).collect(),
-    })
-}
-
-fn receipt_row(state: &ConsoleState, view: &AccountView, row: &PackageRow) -> ReceiptRow {
-    ReceiptRow {
-        href: view.href(&format!("{DIRECTMAIL}/{}", row.package.instance_id)),
-        id: row.package.instance_id.clone(),
-        specification: format::mails(row.specification),
-        price: state.money(row.price.0),
-        starts_at: view.zone.moment(row.package.starts_at),
-        ends_at: view.zone.moment(row.package.ends_at),
     }
 }

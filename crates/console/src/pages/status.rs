@@ -19,6 +19,7 @@ pub fn package_badge(status: PackageStatus) -> Badge {
         PackageStatus::UsedUp => Badge::new(Tone::Neutral, "Used up"),
         PackageStatus::Expired => Badge::new(Tone::Neutral, "Expired"),
         PackageStatus::Refunded => Badge::new(Tone::Neutral, "Refunded"),
+        PackageStatus::Upgraded => Badge::new(Tone::Neutral, "Upgraded"),
     }
 }
 
@@ -37,7 +38,7 @@ impl Parts {
             remaining: package.usable_at(at),
             consumed: package.consumed(),
             lapsed: package.lapsed_at(at),
-            refunded: if package.refunded { package.granted } else { 0 },
+            refunded: package.refunded(),
         }
     }
 
@@ -60,7 +61,7 @@ impl Parts {
             segments.push(Segment::new("Lapsed", self.lapsed, Ink::Gone));
         }
         if self.refunded > 0 {
-            segments.push(Segment::new("Refunded", self.refunded, Ink::Returned));
+            segments.push(Segment::new("Given back", self.refunded, Ink::Returned));
         }
         segments
     }
@@ -83,6 +84,8 @@ pub fn account_badge(status: AccountStatus) -> Badge {
 
 #[cfg(test)]
 mod tests {
+    use indicia_domain::ledger::package::Closed;
+
     use super::*;
 
     #[test]
@@ -94,14 +97,14 @@ mod tests {
             purchased_at: UnixMicros(0),
             starts_at: UnixMicros(0),
             ends_at: UnixMicros(10),
-            refunded: false,
+            closed: None,
         };
         let sum = |parts: Parts| parts.remaining + parts.consumed + parts.lapsed + parts.refunded;
         for at in [0, 9, 10, 11] {
             assert_eq!(sum(Parts::of(&package, UnixMicros(at))), 100, "{at}");
         }
         assert_eq!(Parts::of(&package, UnixMicros(10)).lapsed, 30);
-        let refunded = Package { refunded: true, remaining: 100, ..package };
+        let refunded = Package { closed: Some(Closed::Refund), remaining: 0, ..package };
         assert_eq!(sum(Parts::of(&refunded, UnixMicros(5))), 100);
     }
 

@@ -5,11 +5,14 @@ use axum::{
     http::request::Parts,
 };
 use indicia_domain::time::UnixMicros;
-use indicia_store::account::Account;
+use indicia_store::{
+    account::{Account, AccountNumbers},
+    audit::{Actor, ActorKind},
+};
 
 use super::{Token, cookie::Cookie};
 use crate::{
-    ConsoleState,
+    ConsoleState, arrears,
     components::Link,
     error::ConsoleError,
     format::Zone,
@@ -143,6 +146,9 @@ impl OptionalFromRequestParts<ConsoleState> for Viewer {
 pub struct AccountView {
     pub viewer: Viewer,
     pub account: Account,
+    /// As they were when the page was asked for.
+    pub numbers: AccountNumbers,
+    pub unread_messages: i64,
     pub zone: Zone,
     pub now: UnixMicros,
 }
@@ -159,8 +165,19 @@ impl AccountView {
 
     /// The frame of a page of this account.
     pub fn shell(&self, state: &ConsoleState, place: Place, title: &str) -> Shell {
-        let account = ShellAccount { id: self.id(), name: self.account.name.clone() };
-        Shell::new(state, &self.viewer, Some((account, &self.zone)), place, title)
+        let account = ShellAccount {
+            id: self.id(),
+            name: self.account.name.clone(),
+            unread_messages: self.unread_messages,
+        };
+        let banner = arrears::note(state, self.id(), &self.numbers);
+        Shell { banner, ..Shell::new(state, &self.viewer, Some((account, &self.zone)), place, title) }
+    }
+
+    /// Who does what is done on this page, for the audit log.
+    pub fn actor(&self) -> Actor {
+        let kind = if self.viewer.is_operator() { ActorKind::Operator } else { ActorKind::Account };
+        Actor { kind, name: self.viewer.email.clone() }
     }
 
     /// A step of the way to a page of this account.
@@ -190,8 +207,10 @@ impl FromRequestParts<ConsoleState> for AccountView {
             return Err(missing());
         }
         let account = state.store.account(id).await?.ok_or_else(missing)?;
+        let numbers = state.store.account_numbers(id).await?.ok_or_else(missing)?;
+        let unread_messages = state.store.unread_messages(id).await?;
         let zone = Zone::named(&account.zone);
-        Ok(Self { viewer, account, zone, now: state.now() })
+        Ok(Self { viewer, account, numbers, unread_messages, zone, now: state.now() })
     }
 }
 

@@ -50,7 +50,7 @@ async fn r16_packages_are_filtered_by_status() {
         let page = browser.get(&format!("/accounts/{}{DIRECTMAIL}?status={status}", world.account_id)).await;
         assert_eq!(page.links("/directmail/DMBAG-").len(), count, "{status}");
         if count == 0 {
-            page.shows("No package has this status");
+            page.shows("No package is like this");
         }
     }
 }

@@ -22,6 +22,7 @@ use indicia_store::{
     Store,
     account::NewAccount,
     admission::{Admission, Submission},
+    audit::{Actor, ActorKind},
     directory::{DkimKey, SendType},
     outcome::Outcome,
     package::{PurchaseRequest, Receipt},
@@ -80,7 +81,8 @@ impl World {
     }
 
     pub async fn credit(&self, account_id: i64, units: i64) {
-        self.store.credit(account_id, MoneyMicros(units * 1_000_000), "test").await.expect("credit");
+        let actor = Actor::new(ActorKind::CommandLine, "tests");
+        self.store.credit(account_id, MoneyMicros(units * 1_000_000), "test", &actor).await.expect("credit");
     }
 
     pub async fn buy(&self, account_id: i64, specification: i64) -> Receipt {
@@ -91,6 +93,7 @@ impl World {
             starts_at: None,
             idempotency_key: None,
             nonce: None,
+            by: Actor::new(ActorKind::Account, EMAIL),
         };
         self.store.purchase(&request, &PriceList::default()).await.expect("a purchase")
     }

@@ -35,7 +35,7 @@ impl Source {
 }
 
 /// One source's share of one request, with the source's mails before and after. For pay-as-you-go they are the
-/// mails charged to it so far.
+/// mails charged to it and not yet billed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Charge {
     pub source: Source,
@@ -142,7 +142,7 @@ mod tests {
             purchased_at: UnixMicros(purchased),
             starts_at: UnixMicros(purchased),
             ends_at: UnixMicros(ends),
-            refunded: false,
+            closed: None,
         }
     }
 

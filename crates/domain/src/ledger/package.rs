@@ -1,5 +1,8 @@
 //! A resource package: mails paid for in advance, good for a time.
 
+use std::str::FromStr;
+
+use super::UnknownName;
 use crate::time::UnixMicros;
 
 /// One instance of a package, as bought.
@@ -9,13 +12,44 @@ pub struct Package {
     pub instance_id: String,
     /// Mails at the start.
     pub granted: i64,
-    /// Mails not yet consumed. From the end instant on they are lapsed and pay for nothing.
+    /// Mails not yet consumed; none once it is given back. From the end instant on they are lapsed and pay for nothing.
     pub remaining: i64,
     pub purchased_at: UnixMicros,
     /// Validity `[starts_at, ends_at)`, computed once at the purchase (R08).
     pub starts_at: UnixMicros,
     pub ends_at: UnixMicros,
-    pub refunded: bool,
+    /// Given back (then nothing remains), and how.
+    pub closed: Option<Closed>,
+}
+
+/// How an untouched package was given back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Closed {
+    /// Its price was paid back (R12).
+    Refund,
+    /// It was exchanged for a larger one.
+    Upgrade,
+}
+
+impl Closed {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Closed::Refund => "refund",
+            Closed::Upgrade => "upgrade",
+        }
+    }
+}
+
+impl FromStr for Closed {
+    type Err = UnknownName;
+
+    fn from_str(text: &str) -> Result<Self, UnknownName> {
+        match text {
+            "refund" => Ok(Closed::Refund),
+            "upgrade" => Ok(Closed::Upgrade),
+            _ => Err(UnknownName(text.to_owned())),
+        }
+    }
 }
 
 /// What a package is at an instant.
@@ -28,6 +62,8 @@ pub enum PackageStatus {
     UsedUp,
     Expired,
     Refunded,
+    /// Exchanged for a larger one.
+    Upgraded,
 }
 
 impl PackageStatus {
@@ -38,6 +74,7 @@ impl PackageStatus {
             PackageStatus::UsedUp => "UsedUp",
             PackageStatus::Expired => "Expired",
             PackageStatus::Refunded => "Refunded",
+            PackageStatus::Upgraded => "Upgraded",
         }
     }
 }
@@ -45,26 +82,34 @@ impl PackageStatus {
 impl Package {
     /// R09: whether it can pay is decided by the acceptance instant alone; at the end instant it no longer does.
     pub fn is_valid_at(&self, at: UnixMicros) -> bool {
-        !self.refunded && self.starts_at <= at && at < self.ends_at
+        self.closed.is_none() && self.starts_at <= at && at < self.ends_at
     }
 
     /// R13: the mails that lapsed at its end.
     pub fn lapsed_at(&self, at: UnixMicros) -> i64 {
-        if !self.refunded && at >= self.ends_at { self.remaining } else { 0 }
+        if self.closed.is_none() && at >= self.ends_at { self.remaining } else { 0 }
     }
 
     /// What can still be used at `at`.
     pub fn usable_at(&self, at: UnixMicros) -> i64 {
-        if self.refunded || at >= self.ends_at { 0 } else { self.remaining }
+        if self.closed.is_some() || at >= self.ends_at { 0 } else { self.remaining }
     }
 
     pub fn consumed(&self) -> i64 {
-        if self.refunded { 0 } else { self.granted - self.remaining }
+        if self.closed.is_some() { 0 } else { self.granted - self.remaining }
+    }
+
+    /// Mails given back with it (R12, R25: granted = remaining + consumed + lapsed + refunded).
+    pub fn refunded(&self) -> i64 {
+        if self.closed.is_some() { self.granted } else { 0 }
     }
 
     pub fn status_at(&self, at: UnixMicros) -> PackageStatus {
-        if self.refunded {
-            PackageStatus::Refunded
+        if let Some(closed) = self.closed {
+            match closed {
+                Closed::Refund => PackageStatus::Refunded,
+                Closed::Upgrade => PackageStatus::Upgraded,
+            }
         } else if at >= self.ends_at {
             PackageStatus::Expired
         } else if at < self.starts_at {
@@ -94,7 +139,7 @@ mod tests {
             purchased_at: UnixMicros(50),
             starts_at: UnixMicros(100),
             ends_at: UnixMicros(200),
-            refunded: false,
+            closed: None,
         }
     }
 
@@ -120,7 +165,8 @@ mod tests {
             (package(10), 100, PackageStatus::Available),
             (package(0), 150, PackageStatus::UsedUp),
             (package(0), 200, PackageStatus::Expired),
-            (Package { refunded: true, ..package(100) }, 150, PackageStatus::Refunded),
+            (Package { closed: Some(Closed::Refund), ..package(0) }, 150, PackageStatus::Refunded),
+            (Package { closed: Some(Closed::Upgrade), ..package(0) }, 150, PackageStatus::Upgraded),
         ];
         for (package, at, status) in cases {
             assert_eq!(package.status_at(UnixMicros(at)), status);

@@ -19,7 +19,12 @@ pub struct PriceList {
     pay_as_you_go: MoneyMicros,
     /// Calendar months that a package is valid.
     validity_months: u32,
+    /// R14: days before a package's end at which its account is told, the longest first.
+    expiry_leads: Vec<i64>,
 }
+
+/// R14, *(config)*.
+pub const EXPIRY_LEADS_DAYS: [i64; 3] = [30, 7, 1];
 
 /// Why a price list is refused.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -44,6 +49,8 @@ pub enum PriceListError {
     FreePayAsYouGo,
     #[error("a package must be valid for 1 to 120 months, not {0}")]
     Validity(u32),
+    #[error("an expiry notice comes 1 to 365 whole days before the end, not {0}, and each lead once")]
+    ExpiryLead(i64),
 }
 
 impl PriceList {
@@ -83,7 +90,24 @@ impl PriceList {
                 return Err(PriceListError::LargerNotCheaper { smaller: small.mails, larger: large.mails });
             }
         }
-        Ok(PriceList { offers, pay_as_you_go, validity_months })
+        Ok(PriceList { offers, pay_as_you_go, validity_months, expiry_leads: EXPIRY_LEADS_DAYS.to_vec() })
+    }
+
+    /// The same list with other leads for expiry notices (R14); none: no such notices.
+    pub fn with_expiry_leads(mut self, mut days: Vec<i64>) -> Result<Self, PriceListError> {
+        days.sort_unstable_by(|a, b| b.cmp(a));
+        let twice = days.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0]);
+        let outside = days.iter().copied().find(|days| !(1..=365).contains(days));
+        if let Some(wrong) = twice.or(outside) {
+            return Err(PriceListError::ExpiryLead(wrong));
+        }
+        self.expiry_leads = days;
+        Ok(self)
+    }
+
+    /// Days before a package's end at which its account is told (R14).
+    pub fn expiry_leads(&self) -> &[i64] {
+        &self.expiry_leads
     }
 
     pub fn offers(&self) -> &[Offer] {
@@ -116,6 +140,7 @@ impl Default for PriceList {
             ],
             pay_as_you_go: MoneyMicros(290),
             validity_months: 6,
+            expiry_leads: EXPIRY_LEADS_DAYS.to_vec(),
         }
     }
 }
@@ -135,6 +160,15 @@ mod tests {
         let default = PriceList::default();
         let checked = PriceList::new(default.offers.clone(), default.pay_as_you_go, default.validity_months);
         assert_eq!(checked, Ok(default));
+    }
+
+    #[test]
+    fn r14_leads_are_whole_days_each_once() {
+        let leads = |days: &[i64]| PriceList::default().with_expiry_leads(days.to_vec());
+        assert_eq!(leads(&[1, 14]).unwrap().expiry_leads(), [14, 1]);
+        for (days, wrong) in [(&[0][..], 0), (&[-1], -1), (&[366], 366), (&[7, 7], 7)] {
+            assert_eq!(leads(days), Err(PriceListError::ExpiryLead(wrong)));
+        }
     }
 
     #[test]

@@ -149,7 +149,7 @@ mod tests {
             purchased_at: NOW,
             starts_at: NOW,
             ends_at: NOW.plus_micros(1_000_000),
-            refunded: false,
+            closed: None,
         };
         let mut state = AccountState { packages: vec![package], ..account() };
         assert!(matches!(admit(&mut state, &Policy::default(), NOW, 2_001), Err(Refusal::OverQuota(_))));

@@ -1,11 +1,17 @@
 //! The command line: what can be asked, and how failures are reported.
 
 pub mod account;
+mod args;
+mod audit;
+mod bill;
 pub mod domain;
 mod ledger;
 mod message;
+mod notice;
 mod operator;
+mod output;
 mod package;
+mod price;
 mod queue;
 mod quota;
 
@@ -15,6 +21,8 @@ use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
 use indicia_domain::time::Clock;
+use indicia_store::account::Account;
+use indicia_store::audit::{Actor, ActorKind};
 use indicia_store::{DATABASE_FILE, Store};
 
 use crate::clock::ShiftedClock;
@@ -38,7 +46,7 @@ enum Command {
     },
     /// Run the service.
     Serve(ConfigFile),
-    /// Accounts and their cash balance.
+    /// Accounts, their contacts and their money.
     #[command(subcommand)]
     Account(account::AccountCommand),
     /// Operators, who see every account in the console.
@@ -50,16 +58,28 @@ enum Command {
     /// Sending domains.
     #[command(subcommand)]
     Domain(domain::DomainCommand),
-    /// Resource packages.
+    /// Resource packages: list, buy, refund, renew, upgrade.
     #[command(subcommand)]
     Package(package::PackageCommand),
+    /// Bills of pay-as-you-go, the job that makes them, and monthly statements.
+    #[command(subcommand)]
+    Bill(bill::BillCommand),
+    /// The price list.
+    #[command(subcommand)]
+    Price(price::PriceCommand),
+    /// What accounts were told, and what not.
+    #[command(subcommand)]
+    Notice(notice::NoticeCommand),
+    /// Who did what.
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// Mail that waits for delivery.
     #[command(subcommand)]
     Queue(queue::QueueCommand),
     /// One message and what became of it.
     #[command(subcommand)]
     Message(message::MessageCommand),
-    /// The ledger: verification and balances.
+    /// The ledger: lines, balances, verification.
     #[command(subcommand)]
     Ledger(ledger::LedgerCommand),
     /// The configuration.
@@ -99,8 +119,15 @@ impl Failure {
         Failure { message: message.to_string(), status: 2 }
     }
 
+    /// Nobody reads what is printed any more: nothing to report, and no failure.
+    pub fn unread() -> Self {
+        Failure { message: String::new(), status: 0 }
+    }
+
     pub fn report(self) -> ExitCode {
-        eprintln!("indicia: {}", self.message);
+        if !self.message.is_empty() {
+            eprintln!("indicia: {}", self.message);
+        }
         ExitCode::from(self.status)
     }
 }
@@ -129,6 +156,10 @@ pub async fn run(arguments: Arguments) -> Done {
         Command::Quota(command) => quota::run(command).await,
         Command::Domain(command) => domain::run(command).await,
         Command::Package(command) => package::run(command).await,
+        Command::Bill(command) => bill::run(command).await,
+        Command::Price(command) => price::run(command).await,
+        Command::Notice(command) => notice::run(command).await,
+        Command::Audit(command) => audit::run(command).await,
         Command::Queue(command) => queue::run(command).await,
         Command::Message(command) => message::run(command).await,
         Command::Ledger(command) => ledger::run(command).await,
@@ -211,9 +242,24 @@ pub fn print_json(value: &serde_json::Value) {
     println!("{value}");
 }
 
-/// Who does it, for the record of things done by hand.
+/// The account, or the failure that says there is none.
+pub async fn named_account(opened: &Opened, account_id: i64) -> Result<Account, Failure> {
+    let account = opened.store.account(account_id).await?;
+    account.ok_or_else(|| {
+        Failure::failed(format!("there is no account {account_id}; `indicia account list` shows them"))
+    })
+}
+
+/// Who does it, for the audit log.
+pub fn actor() -> Actor {
+    Actor { kind: ActorKind::CommandLine, name: user() }
+}
+
+/// The same, for the record of things done to a mail.
 pub fn by_command_line() -> String {
-    let user =
-        std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "somebody".to_owned());
-    format!("{user}, on the command line")
+    format!("{}, on the command line", user())
+}
+
+fn user() -> String {
+    std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "somebody".to_owned())
 }

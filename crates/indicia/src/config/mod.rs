@@ -3,18 +3,23 @@
 //! Every key has a default, so that an empty file is a valid one. An unknown key is an error that names it. Every
 //! key can also be given as `INDICIA_SECTION__KEY` in the environment, which wins over the file.
 
+mod billing;
 mod environment;
 mod sections;
+mod sms;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use indicia_domain::ledger::price::{Offer, PriceList};
+use indicia_domain::ledger::price::PriceList;
 use indicia_domain::mail::admission::Policy;
-use indicia_domain::money::MoneyMicros;
-use indicia_domain::time;
 use serde::Deserialize;
 
+use crate::clock::SystemClock;
+
+pub use billing::*;
 pub use sections::*;
+pub use sms::*;
 
 /// The whole configuration.
 #[derive(Clone, Debug, Deserialize)]
@@ -31,6 +36,8 @@ pub struct Config {
     pub delivery: DeliverySection,
     pub sms: SmsSection,
     pub billing: BillingSection,
+    pub notices: NoticesSection,
+    pub payment: PaymentSection,
     pub free_credit: FreeCreditSection,
     pub quota: QuotaSection,
     pub limits: LimitsSection,
@@ -51,6 +58,8 @@ impl Default for Config {
             delivery: DeliverySection::default(),
             sms: SmsSection::default(),
             billing: BillingSection::default(),
+            notices: NoticesSection::default(),
+            payment: PaymentSection::default(),
             free_credit: FreeCreditSection::default(),
             quota: QuotaSection::default(),
             limits: LimitsSection::default(),
@@ -100,20 +109,13 @@ impl Config {
         self.policy()?;
         self.delivery.check()?;
         self.submission.check()?;
-        time::zone(&self.billing.time_zone).map_err(|error| wrong("billing.time_zone", error))?;
-        let currency = &self.billing.currency;
-        if currency.len() != 3 || !currency.bytes().all(|byte| byte.is_ascii_uppercase()) {
-            return Err(wrong(
-                "billing.currency",
-                format!("'{currency}' is not a currency code such as USD"),
-            ));
-        }
+        self.billing.check()?;
+        self.notices.check()?;
+        self.payment.settings(&self.billing.currency)?;
+        self.sms.gateway(Arc::new(SystemClock))?;
         let url = &self.console.public_url;
         if !url.starts_with("http://") && !url.starts_with("https://") {
             return Err(wrong("console.public_url", format!("'{url}' must begin with http:// or https://")));
-        }
-        if self.sms.gateway != SmsGateway::Off {
-            return Err(wrong("sms.gateway", "this version sends no SMS; set it to \"off\""));
         }
         let known = self.store.url == "sqlite" || self.store.url.starts_with("postgres");
         if !known {
@@ -124,18 +126,7 @@ impl Config {
 
     /// R07, R10: the price list; refused when it breaks R07.
     pub fn price_list(&self) -> Result<PriceList, ConfigError> {
-        let money = |key, text: &str| text.parse::<MoneyMicros>().map_err(|error| wrong(key, error));
-        let mut offers = Vec::new();
-        for package in &self.billing.package {
-            offers
-                .push(Offer { mails: package.mails, price: money("billing.package.price", &package.price)? });
-        }
-        let per_thousand = money("billing.pay_as_you_go_per_1000", &self.billing.pay_as_you_go_per_1000)?;
-        if per_thousand.0 % 1_000 != 0 {
-            return Err(wrong("billing.pay_as_you_go_per_1000", "a single mail must cost whole millionths"));
-        }
-        PriceList::new(offers, MoneyMicros(per_thousand.0 / 1_000), self.billing.validity_months)
-            .map_err(|error| wrong("billing.package", error))
+        self.billing.price_list(&self.notices.expiry_days)
     }
 
     /// The numbers that admission needs.
@@ -194,7 +185,12 @@ mod tests {
             ("[store]\nurl = \"mysql://x\"", "postgres"),
             ("[delivery]\nretry_pauses_seconds = []", "retry_pauses_seconds"),
             ("[quota]\ninitial_level = 11", "initial_level"),
-            ("[sms]\ngateway = \"smpp\"", "off"),
+            ("[sms]\ngateway = \"smpp\"", "system_id"),
+            ("[sms]\ngateway = \"http\"", "key_id"),
+            ("[billing]\ncollection_threshold = \"0\"", "collection_threshold"),
+            ("[notices]\nexpiry_days = [0]", "expiry_days"),
+            ("[notices]\nfrom = \"billing\"", "notices.from"),
+            ("[payment]\nstripe_secrets = [\"\"]", "payment"),
             ("[submission]\ncertificate = \"a.pem\"", "key"),
         ] {
             let error = read(text).unwrap_err();

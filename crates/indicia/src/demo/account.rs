@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use indicia_domain::money::MoneyMicros;
+use indicia_store::audit::Actor;
 use indicia_store::directory::SendType;
 use indicia_store::package::PurchaseRequest;
 use serde::{Deserialize, Serialize};
@@ -69,7 +70,10 @@ async fn set_up(opened: &Opened) -> Result<Credentials, Failure> {
     let smtp_password = secrets::smtp_password();
     let hash = secrets::hash(&smtp_password).map_err(Failure::failed)?;
     store.modify_sender(account_id, sender_id, Some(&hash), None).await?;
-    store.credit(account_id, MONEY, "the demo's play money").await.map_err(Failure::failed)?;
+    store
+        .credit(account_id, MONEY, "the demo's play money", &Actor::system("demo"))
+        .await
+        .map_err(Failure::failed)?;
     buy_two_packages(opened, account_id).await?;
     Ok(Credentials {
         account_id,
@@ -91,6 +95,7 @@ async fn buy_two_packages(opened: &Opened, account_id: i64) -> Result<(), Failur
             starts_at: None,
             idempotency_key: None,
             nonce: None,
+            by: Actor::system("demo"),
         };
         opened.store.purchase(&request, &prices).await.map_err(Failure::failed)?;
     }

@@ -3,22 +3,26 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use indicia_domain::account::{AccountState, AccountStatus};
+use indicia_domain::ledger::alert::DISARMED;
 use indicia_domain::ledger::charge::{Charge, Source};
 use indicia_domain::ledger::free_credit::FreeCredit;
 use indicia_domain::ledger::package::Package;
 use indicia_domain::ledger::{Kind, LedgerAccount, Transfer, Unit};
-use indicia_domain::mail::State;
 use indicia_domain::mail::admission::{Policy, Refusal, admit};
 use indicia_domain::quota::Allowance;
-use indicia_domain::time::{UnixMicros, local_day, zone};
+use indicia_domain::time::{LocalHour, UnixMicros, local_day, local_hour, zone};
 use sqlx::any::AnyRow;
 use sqlx::{Any, AnyConnection, AssertSqlSafe, Row, Transaction};
 
+use super::write::{write_accounts, write_keys, write_messages, write_queue, write_recipients, write_usage};
 use super::{Acceptance, Admitted, Handoff, Nonce, Submission, SubmitError, queued_mail};
-use crate::bulk::{Bulk, filled, in_dialect};
+use crate::alert::{low_balance, used_up};
+use crate::bulk::{filled, in_dialect};
 use crate::invalid::{self, Listed};
 use crate::ledger::append;
+use crate::notice::{NewNotice, schedule};
 use crate::queue::MailKey;
+use crate::usage::UsageChange;
 use crate::{Result, Store, StoreError};
 
 /// A batch while it is being decided.
@@ -31,28 +35,99 @@ pub(super) struct Batch<'a> {
     keys: HashMap<(i64, String), (String, i64)>,
     nonces: HashSet<Nonce>,
     lines: Vec<Transfer>,
+    usage: UsageChange,
+    notices: Vec<NewNotice>,
 }
 
-struct Loaded {
-    state: AccountState,
-    sequence: i64,
+pub(super) struct Loaded {
+    pub state: AccountState,
+    pub sequence: i64,
     /// Packages as loaded, to write back only what changed.
-    remaining_before: HashMap<String, i64>,
-    changed: bool,
+    pub before: HashMap<String, PackageBefore>,
+    /// Over all packages (R15), and the mails of those in their validity.
+    pub alert: Alert,
+    granted: i64,
+    pub changed: bool,
+}
+
+/// A package as it was loaded, and its own alert.
+pub(super) struct PackageBefore {
+    pub remaining: i64,
+    pub alert: Alert,
+}
+
+/// R15: a threshold, and the remaining mails at which it goes off; see [`indicia_domain::ledger::alert`].
+#[derive(Clone, Copy)]
+pub(super) struct Alert {
+    pub percent: i64,
+    pub floor: i64,
+}
+
+impl Alert {
+    /// Whether it goes off at `remaining`; then it is silent until the total grows.
+    fn goes_off(&mut self, remaining: i64) -> bool {
+        let off = self.floor != DISARMED && remaining <= self.floor;
+        if off {
+            self.floor = DISARMED;
+        }
+        off
+    }
 }
 
 /// An accepted submission and whether this node delivers it at once.
-struct Accepted<'a> {
-    submission: &'a Submission,
-    acceptance: Acceptance,
-    day: i64,
-    leased: bool,
+pub(super) struct Accepted<'a> {
+    pub submission: &'a Submission,
+    pub acceptance: Acceptance,
+    pub day: i64,
+    pub leased: bool,
 }
 
 /// A transaction that waits for its batch, and the node under which it leases.
 pub(super) struct Begun {
     pub node: i64,
     transaction: Transaction<'static, Any>,
+}
+
+impl Loaded {
+    fn remaining(&self) -> i64 {
+        // Only packages that can pay now are loaded.
+        self.state.packages.iter().map(|package| package.remaining).sum()
+    }
+
+    fn hour(&self, now: UnixMicros) -> LocalHour {
+        local_hour(&self.state.zone, now)
+    }
+
+    /// R15: what the deductions of one request set off.
+    fn alerts(&mut self, charges: &[Charge], had: i64, now: UnixMicros) -> Vec<NewNotice> {
+        let account_id = self.state.account_id;
+        let has = self.remaining();
+        let mut notices = Vec::new();
+        if has == had {
+            return notices;
+        }
+        if has == 0 {
+            notices.push(used_up(account_id, now));
+        }
+        if self.alert.goes_off(has) {
+            notices.push(low_balance(account_id, None, self.alert.percent, (has, self.granted), now));
+        }
+        for charge in charges {
+            let Source::Package(instance) = &charge.source else { continue };
+            let Some(before) = self.before.get_mut(instance) else { continue };
+            if before.alert.goes_off(charge.after) {
+                let granted = self
+                    .state
+                    .packages
+                    .iter()
+                    .find(|package| package.instance_id == *instance)
+                    .map_or(0, |package| package.granted);
+                let (percent, left) = (before.alert.percent, (charge.after, granted));
+                notices.push(low_balance(account_id, Some(instance), percent, left, now));
+            }
+        }
+        notices
+    }
 }
 
 impl Store {
@@ -144,7 +219,17 @@ impl<'a> Batch<'a> {
         }
         let keys = load_keys(connection, submissions).await?;
         let nonces = load_nonces(connection, submissions).await?;
-        Ok(Batch { policy, now, accounts, invalid, keys, nonces, lines: Vec::new() })
+        Ok(Batch {
+            policy,
+            now,
+            accounts,
+            invalid,
+            keys,
+            nonces,
+            lines: Vec::new(),
+            usage: UsageChange::default(),
+            notices: Vec::new(),
+        })
     }
 
     fn day_of(&self, account_id: i64) -> i64 {
@@ -177,8 +262,15 @@ impl<'a> Batch<'a> {
         if mails == 0 {
             return Err(Refusal::NoRecipients.into());
         }
+        let had = loaded.remaining();
         let charges = admit(&mut loaded.state, self.policy, self.now, mails)?;
         loaded.changed = true;
+        let hour = loaded.hour(self.now);
+        let day = local_day(&loaded.state.zone, self.now).number;
+        for charge in &charges {
+            self.usage.add_at(submission.account_id, hour, day, &charge.source, charge.mails);
+        }
+        self.notices.extend(loaded.alerts(&charges, had, self.now));
         for charge in &charges {
             loaded.sequence += 1;
             self.lines.push(line_of(submission, charge, loaded.sequence, self.now));
@@ -197,7 +289,7 @@ impl<'a> Batch<'a> {
     }
 
     async fn write(
-        &self,
+        &mut self,
         connection: &mut AnyConnection,
         accepted: &[Accepted<'_>],
         node: i64,
@@ -207,6 +299,8 @@ impl<'a> Batch<'a> {
         write_queue(connection, accepted, self.now, node).await?;
         append(connection, &self.lines).await?;
         write_accounts(connection, &self.accounts).await?;
+        std::mem::take(&mut self.usage).write(connection).await?;
+        schedule(connection, &self.notices).await?;
         write_usage(connection, accepted).await?;
         write_keys(connection, accepted, self.now).await?;
         Ok(())
@@ -236,11 +330,11 @@ fn hand_over(handoff: Option<&dyn Handoff>, accepted: &[Accepted<'_>], now: Unix
 }
 
 impl Accepted<'_> {
-    fn mails(&self) -> usize {
+    pub(super) fn mails(&self) -> usize {
         self.submission.recipients.len() - self.acceptance.refused.len()
     }
 
-    fn is_refused(&self, index: usize) -> bool {
+    pub(super) fn is_refused(&self, index: usize) -> bool {
         self.acceptance.refused.iter().any(|(refused, _)| *refused == index)
     }
 }
@@ -259,6 +353,7 @@ fn line_of(submission: &Submission, charge: &Charge, sequence: i64, at: UnixMicr
         before: charge.before,
         after: charge.after,
         memo: String::new(),
+        validity: None,
     }
 }
 
@@ -279,7 +374,7 @@ async fn load_states(
     let size = id_chunk(ids.len());
     let sql = format!(
         "SELECT s.account_id, s.status, s.daily_quota, s.quota_day, s.quota_day_used, s.quota_month, s.quota_month_used, \
-         s.free_left, s.free_day, s.free_day_used, s.payg_mails, s.ledger_sequence, a.zone \
+         s.free_left, s.free_day, s.free_day_used, s.payg_mails, s.ledger_sequence, a.zone, s.alert_percent, s.alert_floor \
          FROM account_state s JOIN account a ON a.account_id = s.account_id \
          WHERE s.account_id IN ({}) ORDER BY s.account_id{}",
         places(1, size),
@@ -296,7 +391,9 @@ async fn load_states(
                 Loaded {
                     state,
                     sequence: row.try_get(11)?,
-                    remaining_before: HashMap::new(),
+                    before: HashMap::new(),
+                    alert: Alert { percent: row.try_get(13)?, floor: row.try_get(14)? },
+                    granted: 0,
                     changed: false,
                 },
             );
@@ -324,7 +421,7 @@ fn state_of(row: &AnyRow) -> Result<AccountState> {
     })
 }
 
-/// Packages that can pay at `now`. The account's row is locked, and whoever changes a package locks it first.
+/// Packages that can pay at `now`; of those that are used up only what they were (R15). The account's row is locked, and whoever changes a package locks it first.
 async fn load_packages(
     connection: &mut AnyConnection,
     ids: &[i64],
@@ -333,8 +430,8 @@ async fn load_packages(
 ) -> Result<()> {
     let size = id_chunk(ids.len());
     let sql = format!(
-        "SELECT account_id, instance_id, granted, remaining, purchased_at, starts_at, ends_at FROM package \
-         WHERE remaining > 0 AND refunded_at IS NULL AND starts_at <= $1 AND ends_at > $2 AND account_id IN ({})",
+        "SELECT account_id, instance_id, granted, remaining, purchased_at, starts_at, ends_at, alert_percent, alert_floor FROM package \
+         WHERE refunded_at IS NULL AND starts_at <= $1 AND ends_at > $2 AND account_id IN ({})",
         places(3, size)
     );
     for chunk in filled(ids, size) {
@@ -349,9 +446,16 @@ async fn load_packages(
                 purchased_at: UnixMicros(row.try_get(4)?),
                 starts_at: UnixMicros(row.try_get(5)?),
                 ends_at: UnixMicros(row.try_get(6)?),
-                refunded: false,
+                closed: None,
             };
-            loaded.remaining_before.insert(package.instance_id.clone(), package.remaining);
+            loaded.granted += package.granted;
+            if package.remaining == 0 {
+                continue;
+            }
+            let alert = Alert { percent: row.try_get(7)?, floor: row.try_get(8)? };
+            loaded
+                .before
+                .insert(package.instance_id.clone(), PackageBefore { remaining: package.remaining, alert });
             loaded.state.packages.push(package);
         }
     }
@@ -399,210 +503,6 @@ async fn load_nonces(connection: &mut AnyConnection, submissions: &[Submission])
         }
     }
     Ok(known)
-}
-
-static MESSAGES: Bulk = Bulk::new(
-    "INSERT INTO message (account_id, message_id, accepted_at, day, via, sender_id, domain_id, mail_from, subject, tag, \
-     size_bytes, recipient_count, refused_count) VALUES",
-    "($, $, $, $, $, $, $, $, $, $, $, $, $)",
-    "",
-);
-static CONTENTS: Bulk =
-    Bulk::new("INSERT INTO content (account_id, message_id, bytes) VALUES", "($, $, $)", "");
-static RECIPIENTS: Bulk = Bulk::new(
-    "INSERT INTO recipient (account_id, message_id, number, address, address_key, state, classification, reply, attempts, updated_at) VALUES",
-    "($, $, $, $, $, $, $, $, 0, $)",
-    "",
-);
-static QUEUE: Bulk = Bulk::new(
-    "INSERT INTO queue (account_id, message_id, number, domain, due_at, lease_node, attempts, accepted_at, size_bytes, reason) VALUES",
-    "($, $, $, $, $, $, 0, $, $, '')",
-    "",
-);
-static USAGE: Bulk = Bulk::new(
-    "INSERT INTO usage_day (account_id, day, sender_id, accepted, delivered, invalid, spam, failed) VALUES",
-    "($, $, $, $, 0, 0, 0, 0)",
-    "ON CONFLICT (account_id, day, sender_id) DO UPDATE SET accepted = usage_day.accepted + excluded.accepted",
-);
-static KEYS: Bulk = Bulk::new(
-    "INSERT INTO idempotency (account_id, idem_key, content_hash, answer, created_at) VALUES",
-    "($, $, $, $, $)",
-    "",
-);
-static NONCES: Bulk =
-    Bulk::new("INSERT INTO api_nonce (access_key_id, nonce, seen_at) VALUES", "($, $, $)", "");
-
-async fn write_messages(
-    connection: &mut AnyConnection,
-    accepted: &[Accepted<'_>],
-    now: UnixMicros,
-) -> Result<()> {
-    MESSAGES
-        .run(connection, accepted, |query, mail| {
-            let submission = mail.submission;
-            query
-                .bind(submission.account_id)
-                .bind(submission.message_id)
-                .bind(now.0)
-                .bind(mail.day)
-                .bind(submission.via.as_str())
-                .bind(submission.sender_id)
-                .bind(submission.domain_id)
-                .bind(submission.mail_from.clone())
-                .bind(submission.subject.clone())
-                .bind(submission.tag.clone())
-                .bind(submission.content.len() as i64)
-                .bind(submission.recipients.len() as i64)
-                .bind(mail.acceptance.refused.len() as i64)
-        })
-        .await?;
-    CONTENTS
-        .run(connection, accepted, |query, mail| {
-            query
-                .bind(mail.submission.account_id)
-                .bind(mail.submission.message_id)
-                .bind(mail.submission.content.to_vec())
-        })
-        .await?;
-    Ok(())
-}
-
-async fn write_recipients(
-    connection: &mut AnyConnection,
-    accepted: &[Accepted<'_>],
-    now: UnixMicros,
-) -> Result<()> {
-    let rows: Vec<_> = accepted
-        .iter()
-        .flat_map(|mail| (0..mail.submission.recipients.len()).map(move |index| (mail, index)))
-        .collect();
-    RECIPIENTS
-        .run(connection, &rows, |query, (mail, index)| {
-            let recipient = &mail.submission.recipients[*index];
-            let (state, classification, reply) = match mail.is_refused(*index) {
-                false => (State::Waiting, "", ""),
-                true => (
-                    State::InvalidAddress,
-                    "SysIncomingInvRcpt",
-                    "refused at intake: the address is in the invalid-address library; not counted, not charged",
-                ),
-            };
-            query
-                .bind(mail.submission.account_id)
-                .bind(mail.submission.message_id)
-                .bind(*index as i64)
-                .bind(recipient.address.clone())
-                .bind(recipient.key())
-                .bind(state as i64)
-                .bind(classification)
-                .bind(reply)
-                .bind(now.0)
-        })
-        .await?;
-    Ok(())
-}
-
-async fn write_queue(
-    connection: &mut AnyConnection,
-    accepted: &[Accepted<'_>],
-    now: UnixMicros,
-    node: i64,
-) -> Result<()> {
-    let rows: Vec<_> = accepted
-        .iter()
-        .flat_map(|mail| (0..mail.submission.recipients.len()).map(move |index| (mail, index)))
-        .filter(|(mail, index)| !mail.is_refused(*index))
-        .collect();
-    QUEUE
-        .run(connection, &rows, |query, (mail, index)| {
-            query
-                .bind(mail.submission.account_id)
-                .bind(mail.submission.message_id)
-                .bind(*index as i64)
-                .bind(mail.submission.recipients[*index].domain.clone())
-                .bind(now.0)
-                .bind(if mail.leased { node } else { 0 })
-                .bind(now.0)
-                .bind(mail.submission.content.len() as i64)
-        })
-        .await?;
-    Ok(())
-}
-
-async fn write_accounts(connection: &mut AnyConnection, accounts: &HashMap<i64, Loaded>) -> Result<()> {
-    for loaded in accounts.values().filter(|loaded| loaded.changed) {
-        let state = &loaded.state;
-        sqlx::query(
-            "UPDATE account_state SET quota_day = $1, quota_day_used = $2, quota_month = $3, quota_month_used = $4, \
-             free_left = $5, free_day = $6, free_day_used = $7, payg_mails = $8, ledger_sequence = $9 WHERE account_id = $10",
-        )
-        .bind(state.allowance.day)
-        .bind(state.allowance.day_used)
-        .bind(state.allowance.month)
-        .bind(state.allowance.month_used)
-        .bind(state.free.total_left)
-        .bind(state.free.day)
-        .bind(state.free.day_used)
-        .bind(state.pay_as_you_go_mails)
-        .bind(loaded.sequence)
-        .bind(state.account_id)
-        .execute(&mut *connection)
-        .await?;
-        for package in &state.packages {
-            if loaded.remaining_before.get(&package.instance_id) != Some(&package.remaining) {
-                sqlx::query("UPDATE package SET remaining = $1 WHERE account_id = $2 AND instance_id = $3")
-                    .bind(package.remaining)
-                    .bind(state.account_id)
-                    .bind(package.instance_id.clone())
-                    .execute(&mut *connection)
-                    .await?;
-            }
-        }
-    }
-    Ok(())
-}
-
-async fn write_usage(connection: &mut AnyConnection, accepted: &[Accepted<'_>]) -> Result<()> {
-    let mut usage: HashMap<(i64, i64, i64), i64> = HashMap::new();
-    for mail in accepted {
-        let key = (mail.submission.account_id, mail.day, mail.submission.sender_id);
-        *usage.entry(key).or_default() += mail.mails() as i64;
-    }
-    let mut usage: Vec<_> = usage.into_iter().collect();
-    usage.sort_unstable();
-    USAGE
-        .run(connection, &usage, |query, ((account_id, day, sender_id), mails)| {
-            query.bind(*account_id).bind(*day).bind(*sender_id).bind(*mails)
-        })
-        .await?;
-    Ok(())
-}
-
-async fn write_keys(
-    connection: &mut AnyConnection,
-    accepted: &[Accepted<'_>],
-    now: UnixMicros,
-) -> Result<()> {
-    let keys: Vec<_> = accepted
-        .iter()
-        .filter_map(|mail| Some((mail.submission, mail.submission.idempotency.as_ref()?)))
-        .collect();
-    KEYS.run(connection, &keys, |query, (submission, key)| {
-        query
-            .bind(submission.account_id)
-            .bind(key.key.clone())
-            .bind(key.content_hash.clone())
-            .bind(submission.message_id.to_string())
-            .bind(now.0)
-    })
-    .await?;
-    let nonces: Vec<_> = accepted.iter().filter_map(|mail| mail.submission.nonce.as_ref()).collect();
-    NONCES
-        .run(connection, &nonces, |query, nonce| {
-            query.bind(nonce.access_key_id.clone()).bind(nonce.nonce.clone()).bind(now.0)
-        })
-        .await?;
-    Ok(())
 }
 
 /// The sources a message is still charged to, in the order of charging, from its ledger lines.

@@ -9,8 +9,10 @@
 //! If the commit fails, every request of the batch is told so and nothing of it is kept.
 
 mod batch;
+mod write;
 
 pub(crate) use batch::still_charged;
+pub(crate) use write::enqueue_unpaid;
 
 use std::borrow::Cow;
 use std::sync::Arc;

@@ -15,6 +15,7 @@ use indicia_domain::time::UnixMicros;
 use indicia_store::Store;
 use indicia_store::account::NewAccount;
 use indicia_store::admission::{Admission, Handoff, Submission};
+use indicia_store::audit::{Actor, ActorKind};
 use indicia_store::outcome::Outcome;
 use indicia_store::package::{PurchaseRequest, Receipt};
 use indicia_store::queue::{MailKey, QueuedMail};
@@ -24,6 +25,10 @@ pub struct Account {
     pub id: i64,
     pub store: Store,
     pub policy: Policy,
+}
+
+pub fn operator() -> Actor {
+    Actor::new(ActorKind::Operator, "ann@example.org")
 }
 
 /// `count` different addresses.
@@ -79,7 +84,10 @@ impl Account {
 
     /// Buys one package of exactly `mails` mails.
     pub async fn buy(&self, mails: i64) -> Receipt {
-        self.store.credit(self.id, MoneyMicros(1_000_000_000_000), "test money").await.expect("credited");
+        self.store
+            .credit(self.id, MoneyMicros(1_000_000_000_000), "test money", &operator())
+            .await
+            .expect("credited");
         let prices =
             PriceList::new(vec![Offer { mails, price: MoneyMicros(mails * 100) }], MoneyMicros(290), 6)
                 .expect("a price list");
@@ -90,6 +98,7 @@ impl Account {
             starts_at: None,
             idempotency_key: None,
             nonce: None,
+            by: operator(),
         };
         self.store.purchase(&request, &prices).await.expect("bought")
     }

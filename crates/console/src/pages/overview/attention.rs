@@ -26,13 +26,9 @@ pub fn notes(state: &ConsoleState, view: &AccountView, facts: &Facts) -> Vec<Not
 }
 
 fn status(facts: &Facts) -> Option<Note> {
-    let status = facts.numbers.status;
-    if status.has(AccountStatus::OVERDUE) {
-        let text = "There are unpaid bills that the cash balance does not cover, so sending is stopped. Paying restores it \
-                    at once; the operator of this installation puts money on the account.";
-        return Some(Note::new(Tone::Bad, "The account is overdue", text));
-    }
-    if status != AccountStatus::NORMAL {
+    // An overdue account is told so on every page, above this.
+    let status = facts.numbers.status.0 & !AccountStatus::OVERDUE.0;
+    if status != AccountStatus::NORMAL.0 {
         let text = "The operator has stopped sending for this account. Ask there what has to be done.";
         return Some(Note::new(Tone::Bad, "The account cannot send", text));
     }

@@ -228,7 +228,8 @@ fn free_card(state: &ConsoleState, facts: &Facts) -> FreeCard {
 }
 
 fn packages_card(view: &AccountView, facts: &Facts) -> PackagesCard {
-    let live = facts.packages.iter().filter(|row| !row.package.refunded && view.now < row.package.ends_at);
+    let live =
+        facts.packages.iter().filter(|row| row.package.closed.is_none() && view.now < row.package.ends_at);
     let parts = live.fold(Parts::default(), |sum, row| sum.plus(Parts::of(&row.package, view.now)));
     let paying = facts.paying(view);
     PackagesCard {

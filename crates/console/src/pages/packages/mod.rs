@@ -1,22 +1,29 @@
-//! R16: the instances of the product DirectMail, and one instance with its deductions, also as CSV.
+//! R16: the instances of the product DirectMail, and what can be done with one.
+//!
+//! `mod` is the list; `show` one instance with its deductions; `export` those as CSV; `outlook` what becomes of the
+//! packages at the present pace; `refund`, `renew` and `upgrade` are forms with a confirm step, alike in shape: the
+//! page says what will happen or why it cannot, and its one button does it once (R26).
 
 use askama::Template;
 use axum::{
-    extract::{Path, Query, State},
+    extract::{Query, State},
     response::Response,
 };
 use indicia_domain::{
-    ledger::{Transfer, package::PackageStatus},
-    time::UnixMicros,
+    ledger::{
+        Kind, Transfer,
+        package::{Package, PackageStatus},
+    },
+    time::{DAY_MICROS, UnixMicros},
 };
 use indicia_store::{
-    ledger::{DeductionQuery, DeductionToken},
+    ledger::DeductionQuery,
     package::{PackageFilter, PackageRow},
 };
 use serde::Deserialize;
 
 use super::{
-    Fact, SelectOption,
+    SelectOption,
     billing::way_to_packages,
     status::{Parts, package_badge},
     with_query,
@@ -31,11 +38,19 @@ use crate::{
     shell::{DIRECTMAIL, Place, Shell},
 };
 
+pub mod change;
 mod export;
+mod outlook;
+pub mod refund;
+pub mod renew;
+mod show;
+pub mod upgrade;
+
 pub use export::export;
+use outlook::{OutlookSummary, Reckoned, days_left_text};
+pub use show::show;
 
 const INSTANCES_PER_PAGE: u32 = 20;
-const DEDUCTIONS_PER_PAGE: usize = 50;
 
 const STATUSES: &[(&str, &str)] = &[
     ("", "All"),
@@ -44,12 +59,22 @@ const STATUSES: &[(&str, &str)] = &[
     ("used-up", "Used up"),
     ("expired", "Expired"),
     ("refunded", "Refunded"),
+    ("upgraded", "Upgraded"),
+];
+
+const ENDS: &[(&str, &str)] = &[
+    ("", "Any time"),
+    ("1", "Within a day"),
+    ("7", "Within 7 days"),
+    ("30", "Within 30 days"),
+    ("90", "Within 90 days"),
 ];
 
 const SORTS: &[(&str, &str)] = &[
     ("", "End, earliest first"),
     ("end-latest", "End, latest first"),
     ("start-latest", "Start, latest first"),
+    ("remaining-least", "Remaining, least first"),
     ("remaining-most", "Remaining, most first"),
     ("specification-largest", "Specification, largest first"),
 ];
@@ -59,10 +84,48 @@ const SORTS: &[(&str, &str)] = &[
 pub struct ListQuery {
     #[serde(default)]
     status: String,
+    /// Days within which the end comes.
+    #[serde(default)]
+    ends: String,
+    /// Mails of the package as bought.
+    #[serde(default)]
+    specification: String,
     #[serde(default)]
     sort: String,
     #[serde(default)]
     page: String,
+}
+
+impl ListQuery {
+    fn takes(&self, row: &PackageRow, now: UnixMicros) -> bool {
+        let has_status = self.status.is_empty() || status_name(row.package.status_at(now)) == self.status;
+        let has_size = self.specification.parse().map_or(true, |mails: i64| row.specification == mails);
+        let ends_soon = self.ends.parse().map_or(true, |days: i64| {
+            let latest = now.plus_micros(days.clamp(0, 36_525) * DAY_MICROS);
+            is_live(&row.package, now) && row.package.ends_at <= latest
+        });
+        has_status && has_size && ends_soon
+    }
+
+    fn is_filtered(&self) -> bool {
+        [&self.status, &self.ends, &self.specification, &self.sort].iter().any(|field| !field.is_empty())
+    }
+
+    fn href(&self, path: &str, page: &str) -> String {
+        let fields = [
+            ("status", self.status.as_str()),
+            ("ends", &self.ends),
+            ("specification", &self.specification),
+            ("sort", &self.sort),
+            ("page", page),
+        ];
+        with_query(path, &fields)
+    }
+}
+
+/// Paid for, not given back, its end still to come.
+fn is_live(package: &Package, now: UnixMicros) -> bool {
+    package.closed.is_none() && now < package.ends_at
 }
 
 struct InstanceRow {
@@ -72,16 +135,19 @@ struct InstanceRow {
     remaining: String,
     share: String,
     bar: StackedBar,
-    lapsed: Option<String>,
+    /// What lapsed or was given back, where something was.
+    gone: Option<String>,
     badge: Badge,
     starts_at: Moment,
     ends_at: Moment,
-    days_left: String,
+    days_left: Option<String>,
+    outlook: Option<String>,
 }
 
 struct Picture {
     summary: String,
     whole: StackedBar,
+    outlook: OutlookSummary,
 }
 
 #[derive(Template)]
@@ -90,8 +156,11 @@ struct ListPage {
     shell: Shell,
     action: String,
     buy_href: String,
+    alerts_href: String,
     picture: Option<Picture>,
     statuses: Vec<SelectOption>,
+    ends: Vec<SelectOption>,
+    specifications: Vec<SelectOption>,
     sorts: Vec<SelectOption>,
     is_filtered: bool,
     rows: Vec<InstanceRow>,
@@ -108,28 +177,22 @@ pub async fn list(
     let action = view.href(DIRECTMAIL);
     let buy_href = format!("{action}/buy");
     let all = state.store.packages(view.id(), &PackageFilter::default()).await?;
-    let picture = picture(&all, view.now);
+    let reckoned = Reckoned::load(&state, &view, &all).await?;
+    let picture = (!all.is_empty()).then(|| picture(&state, &view, &all, &reckoned));
     let has_any = !all.is_empty();
-    let mut rows: Vec<PackageRow> = all
-        .into_iter()
-        .filter(|row| query.status.is_empty() || status_name(row.package.status_at(view.now)) == query.status)
-        .collect();
+    let specifications = specifications(&all, &query.specification);
+    let mut rows: Vec<PackageRow> = all.into_iter().filter(|row| query.takes(row, view.now)).collect();
     sort(&mut rows, &query.sort, view.now);
     let pager = Pager::numbered(
         query.page.parse().unwrap_or(1),
         INSTANCES_PER_PAGE,
         rows.len() as u64,
         "instance",
-        |number| {
-            with_query(
-                &action,
-                &[("status", &query.status), ("sort", &query.sort), ("page", &number.to_string())],
-            )
-        },
+        |number| query.href(&action, &number.to_string()),
     );
     let skipped = ((pager.page - 1) * INSTANCES_PER_PAGE) as usize;
     let shown = rows.iter().skip(skipped).take(INSTANCES_PER_PAGE as usize);
-    let rows: Vec<InstanceRow> = shown.map(|row| instance_row(&view, row)).collect();
+    let rows: Vec<InstanceRow> = shown.map(|row| instance_row(&view, &reckoned, row)).collect();
     let mut crumbs = way_to_packages(&view);
     crumbs.truncate(3);
     crumbs.push(here("DirectMail"));
@@ -137,8 +200,11 @@ pub async fn list(
         shell: view.shell(&state, Place::Packages, "Resource Packages").with_crumbs(crumbs),
         empty: rows.is_empty().then(|| nothing_to_list(has_any, &action, &buy_href)),
         statuses: SelectOption::list(STATUSES, &query.status),
+        ends: SelectOption::list(ENDS, &query.ends),
+        specifications,
         sorts: SelectOption::list(SORTS, &query.sort),
-        is_filtered: !query.status.is_empty() || !query.sort.is_empty(),
+        is_filtered: query.is_filtered(),
+        alerts_href: view.href(crate::shell::ALERTS),
         action,
         buy_href,
         picture,
@@ -151,8 +217,8 @@ fn nothing_to_list(has_any: bool, action: &str, buy_href: &str) -> Empty {
     if has_any {
         return Empty::new(
             Icon::Package,
-            "No package has this status",
-            "Others do. Choose another status, or see all.",
+            "No package is like this",
+            "Others are. Choose other filters, or see all.",
         )
         .with_link(action, "Show all packages");
     }
@@ -164,23 +230,34 @@ fn nothing_to_list(has_any: bool, action: &str, buy_href: &str) -> Empty {
     .with_link(buy_href, "Buy a package")
 }
 
-fn picture(rows: &[PackageRow], now: UnixMicros) -> Option<Picture> {
-    let live: Vec<&PackageRow> =
-        rows.iter().filter(|row| !row.package.refunded && now < row.package.ends_at).collect();
-    if live.is_empty() {
-        return None;
-    }
-    let parts = live.iter().fold(Parts::default(), |sum, row| sum.plus(Parts::of(&row.package, now)));
-    let granted: i64 = live.iter().map(|row| row.package.granted).sum();
-    Some(Picture {
-        summary: format!(
-            "{} of {} in {} that have not ended",
-            format::mails(parts.remaining),
-            format::mails_noun(granted),
-            format::counted(live.len() as i64, "package")
-        ),
+/// The sizes that the account has, to choose from.
+fn specifications(rows: &[PackageRow], chosen: &str) -> Vec<SelectOption> {
+    let mut sizes: Vec<i64> = rows.iter().map(|row| row.specification).collect();
+    sizes.sort_unstable();
+    sizes.dedup();
+    let mut choices = vec![(String::new(), "All".to_owned())];
+    choices.extend(sizes.into_iter().map(|mails| (mails.to_string(), format::mails_noun(mails))));
+    SelectOption::list(&choices, chosen)
+}
+
+fn picture(state: &ConsoleState, view: &AccountView, rows: &[PackageRow], reckoned: &Reckoned) -> Picture {
+    let live: Vec<&PackageRow> = rows.iter().filter(|row| is_live(&row.package, view.now)).collect();
+    let parts = live.iter().fold(Parts::default(), |sum, row| sum.plus(Parts::of(&row.package, view.now)));
+    let granted = live.iter().fold(0_i64, |sum, row| sum.saturating_add(row.package.granted));
+    Picture {
+        summary: match live.len() {
+            0 => "No package is in its validity or to come".into(),
+            count => format!(
+                "{} of {} in {} that {} not ended",
+                format::mails(parts.remaining),
+                format::mails_noun(granted),
+                format::counted(count as i64, "package"),
+                if count == 1 { "has" } else { "have" }
+            ),
+        },
         whole: StackedBar::new("All packages that have not ended", parts.segments()),
-    })
+        outlook: reckoned.summary(state, view),
+    }
 }
 
 fn status_name(status: PackageStatus) -> &'static str {
@@ -190,6 +267,7 @@ fn status_name(status: PackageStatus) -> &'static str {
         PackageStatus::UsedUp => "used-up",
         PackageStatus::Expired => "expired",
         PackageStatus::Refunded => "refunded",
+        PackageStatus::Upgraded => "upgraded",
     }
 }
 
@@ -200,21 +278,20 @@ fn sort(rows: &mut [PackageRow], by: &str, now: UnixMicros) {
     match by {
         "end-latest" => rows.sort_by_key(|row| Reverse(row.package.ends_at)),
         "start-latest" => rows.sort_by_key(|row| Reverse(row.package.starts_at)),
+        "remaining-least" => rows.sort_by_key(|row| row.package.usable_at(now)),
         "remaining-most" => rows.sort_by_key(|row| Reverse(row.package.usable_at(now))),
         "specification-largest" => rows.sort_by_key(|row| Reverse(row.specification)),
         _ => rows.sort_by_key(|row| {
-            let is_over = row.package.refunded || now >= row.package.ends_at;
+            let is_over = !is_live(&row.package, now);
             (is_over, if is_over { -row.package.ends_at.0 } else { row.package.ends_at.0 })
         }),
     }
 }
 
-fn instance_row(view: &AccountView, row: &PackageRow) -> InstanceRow {
+fn instance_row(view: &AccountView, reckoned: &Reckoned, row: &PackageRow) -> InstanceRow {
     let package = &row.package;
     let parts = Parts::of(package, view.now);
     let status = package.status_at(view.now);
-    let is_live =
-        matches!(status, PackageStatus::Available | PackageStatus::Upcoming | PackageStatus::UsedUp);
     InstanceRow {
         href: view.href(&format!("{DIRECTMAIL}/{}", package.instance_id)),
         id: package.instance_id.clone(),
@@ -222,93 +299,20 @@ fn instance_row(view: &AccountView, row: &PackageRow) -> InstanceRow {
         remaining: format::mails(parts.remaining),
         share: format::percent(parts.remaining, package.granted).unwrap_or_default(),
         bar: StackedBar::bare(format!("What is left of {}", package.instance_id), parts.segments()),
-        lapsed: (parts.lapsed > 0).then(|| format!("{} lapsed", format::mails(parts.lapsed))),
+        gone: match status {
+            PackageStatus::Expired if parts.lapsed > 0 => {
+                Some(format!("{} lapsed", format::mails(parts.lapsed)))
+            }
+            PackageStatus::Refunded => Some("paid back, unused".into()),
+            PackageStatus::Upgraded => Some("exchanged, unused".into()),
+            _ => None,
+        },
         badge: package_badge(status),
         starts_at: view.zone.moment(package.starts_at),
         ends_at: view.zone.moment(package.ends_at),
-        days_left: if is_live {
-            format::mails(format::days_left(view.now, package.ends_at))
-        } else {
-            "–".into()
-        },
+        days_left: is_live(package, view.now).then(|| days_left_text(view, package)).flatten(),
+        outlook: reckoned.of_package(view, &package.instance_id),
     }
-}
-
-struct DeductionLine {
-    at: Moment,
-    before: String,
-    deducted: String,
-    after: String,
-    transaction: i64,
-    href: String,
-}
-
-#[derive(Template)]
-#[template(path = "billing/package.html")]
-struct PackagePage {
-    shell: Shell,
-    id: String,
-    badge: Badge,
-    lede: String,
-    csv_href: String,
-    granted: String,
-    bar: StackedBar,
-    facts: Vec<Fact>,
-    lines: Vec<DeductionLine>,
-    pager: Pager,
-    empty: Option<Empty>,
-}
-
-/// What a package's page is asked with: the place of the last deduction of the page before.
-#[derive(Deserialize)]
-pub struct PackageQuery {
-    #[serde(default)]
-    before: String,
-}
-
-/// `GET …/resource-packages/directmail/{instance_id}`
-pub async fn show(
-    State(state): State<ConsoleState>,
-    view: AccountView,
-    Path((_, instance_id)): Path<(String, String)>,
-    Query(query): Query<PackageQuery>,
-) -> Result<Response, ConsoleError> {
-    let row = find(&state, &view, &instance_id).await?;
-    let token = parse_token(&query.before);
-    let wanted = DeductionQuery {
-        after: token,
-        limit: DEDUCTIONS_PER_PAGE as i64 + 1,
-        newest_first: true,
-        ..all_deductions(&view, &instance_id)
-    };
-    let mut deductions = state.store.deductions(&wanted).await?;
-    let has_more = deductions.len() > DEDUCTIONS_PER_PAGE;
-    deductions.truncate(DEDUCTIONS_PER_PAGE);
-    let href = view.href(&format!("{DIRECTMAIL}/{instance_id}"));
-    let next = deductions.last().filter(|_| has_more);
-    let next = next.map(|last| with_query(&href, &[("before", &format!("{}-{}", last.at.0, last.sequence))]));
-    let mut crumbs = way_to_packages(&view);
-    crumbs.push(here(instance_id.clone()));
-    page(&PackagePage {
-        shell: view.shell(&state, Place::Packages, &instance_id).with_crumbs(crumbs),
-        badge: package_badge(row.package.status_at(view.now)),
-        lede: lede(&view, &row),
-        csv_href: format!("{href}/deductions.csv"),
-        granted: format::mails(row.package.granted),
-        bar: StackedBar::new(
-            format!("What is left of {instance_id}"),
-            Parts::of(&row.package, view.now).segments(),
-        ),
-        facts: facts(&state, &view, &row),
-        empty: deductions.is_empty().then(|| {
-            let text = "A line appears here with the first mail that this package pays for. Free credit, and packages \
-                        that end earlier, pay before it.";
-            Empty::new(Icon::Package, "Nothing has been deducted", text)
-        }),
-        lines: deductions.iter().map(|line| deduction_line(&view, line)).collect(),
-        pager: Pager::newest_first(token.map(|_| href.clone()), next),
-        id: instance_id,
-    })
 }
 
 async fn find(
@@ -332,52 +336,7 @@ fn all_deductions(view: &AccountView, instance_id: &str) -> DeductionQuery {
     }
 }
 
-fn parse_token(text: &str) -> Option<DeductionToken> {
-    let (at, sequence) = text.split_once('-')?;
-    Some(DeductionToken { at: at.parse().ok()?, sequence: sequence.parse().ok()? })
-}
-
-fn lede(view: &AccountView, row: &PackageRow) -> String {
-    let package = &row.package;
-    let end = view.zone.moment(package.ends_at).full();
-    match package.status_at(view.now) {
-        PackageStatus::Upcoming => format!("Works from {}.", view.zone.moment(package.starts_at).full()),
-        PackageStatus::Available => format!(
-            "{} left for {}. What is left at {end} lapses.",
-            format::mails_noun(package.remaining),
-            format::counted(format::days_left(view.now, package.ends_at), "day")
-        ),
-        PackageStatus::UsedUp => "All of its mails have been used.".into(),
-        PackageStatus::Expired if package.remaining > 0 => {
-            format!(
-                "Ended at {end}. {} lapsed with it and do not come back.",
-                format::mails_noun(package.remaining)
-            )
-        }
-        PackageStatus::Expired => format!("Ended at {end} with nothing left."),
-        PackageStatus::Refunded => "Paid back in full, unused.".into(),
-    }
-}
-
-fn facts(state: &ConsoleState, view: &AccountView, row: &PackageRow) -> Vec<Fact> {
-    let package = &row.package;
-    vec![
-        Fact::text("Specification", format::mails_noun(row.specification)),
-        Fact::text("Price", state.money(row.price.0)),
-        Fact::mono("Order", row.order_id.to_string()),
-        Fact::text("Start", view.zone.moment(package.starts_at).full()),
-        Fact::text("End", view.zone.moment(package.ends_at).full()),
-        Fact::text("Bought", view.zone.moment(package.purchased_at).full()),
-    ]
-}
-
-fn deduction_line(view: &AccountView, line: &Transfer) -> DeductionLine {
-    DeductionLine {
-        at: view.zone.moment(line.at),
-        before: format::mails(line.before),
-        deducted: format::mails(line.amount),
-        after: format::mails(line.after),
-        transaction: line.transaction_id,
-        href: view.href(&format!("/mails/{}", line.transaction_id)),
-    }
+/// Mails that a line took from the package: negative where it gave them back (R03).
+fn deducted(line: &Transfer) -> i64 {
+    if line.kind == Kind::Send { line.amount } else { -line.amount }
 }

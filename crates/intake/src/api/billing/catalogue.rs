@@ -1,20 +1,19 @@
-//! DescribeResourcePackageProduct and GetResourcePackagePrice: what is for sale, and for how much (R07).
+//! DescribeResourcePackageProduct and QueryProductList: what is for sale (R07); and what a call may name of it.
 
 use indicia_domain::ledger::price::Offer;
-use indicia_domain::money::MoneyMicros;
-use indicia_domain::time::{self, MINUTE_MICROS, UnixMicros};
-use serde_json::{Number, Value, json};
+use indicia_domain::time::{self, UnixMicros};
+use serde_json::{Value, json};
 
-use super::{PACKAGE_NAME, PACKAGE_TYPE, PRODUCT_CODE};
+use super::filter::{self, SubscriptionType};
+use super::{PACKAGE_NAME, PACKAGE_TYPE, PAY_AS_YOU_GO_NAME, PRODUCT_CODE};
 use crate::api::call::Call;
 use crate::api::protocol::ApiError;
 use crate::api::protocol::parameters::shown;
 
 /// How far ahead a package's validity may begin (dossier 1.5).
 const EFFECTIVE_MONTHS_AHEAD_MAX: u32 = 6;
-/// How long ago it may be and still count as now: the purchase in the store bears the same.
-const EFFECTIVE_PAST_MICROS_MAX: i64 = 5 * MINUTE_MICROS;
 
+/// DescribeResourcePackageProduct
 pub async fn describe(call: &Call<'_>) -> Result<Value, ApiError> {
     product_code(call)?;
     let prices = &call.api.settings.prices;
@@ -32,7 +31,8 @@ pub async fn describe(call: &Call<'_>) -> Result<Value, ApiError> {
         })
         .collect();
     Ok(json!({
-        "OrderId": 0,
+        // Nothing is ordered by looking.
+        "OrderId": null,
         "Data": {"ResourcePackages": {"ResourcePackage": [{
             "Name": PACKAGE_NAME,
             "ProductCode": PRODUCT_CODE,
@@ -47,38 +47,37 @@ pub async fn describe(call: &Call<'_>) -> Result<Value, ApiError> {
     }))
 }
 
-pub async fn price(call: &Call<'_>) -> Result<Value, ApiError> {
-    let offer = wanted_offer(call)?;
-    // A purchase leaves this to the store: a repeat under an idempotency key may come when the date has passed.
-    if effective_date(call).await?.is_some_and(|at| at.0 < call.now.0 - EFFECTIVE_PAST_MICROS_MAX) {
-        return Err(start_out_of_range());
-    }
-    match call.parameters.text("OrderType") {
-        None | Some("BUY") => {}
-        Some("RENEW" | "UPGRADE") => {
-            return Err(not_applicable(
-                "A package's validity is its own: it can be neither renewed nor upgraded.",
-                "Buy another package; several run side by side.",
-            ));
-        }
-        Some(other) => {
-            return Err(ApiError::invalid_parameter("OrderType", format!("'{}' is not BUY", shown(other))));
-        }
-    }
+/// QueryProductList
+pub async fn products(call: &Call<'_>) -> Result<Value, ApiError> {
+    let page = filter::page(call)?;
+    let counted = call.parameters.boolean("QueryTotalCount")?.unwrap_or(false);
+    let products = [
+        (PAY_AS_YOU_GO_NAME, SubscriptionType::PayAsYouGo),
+        (PACKAGE_NAME, SubscriptionType::Subscription),
+    ];
+    let rows: Vec<Value> = filter::rows_of(&products, page)
+        .iter()
+        .map(|(name, subscription_type)| {
+            json!({
+                "ProductCode": PRODUCT_CODE,
+                "ProductName": name,
+                "ProductType": PRODUCT_CODE,
+                "SubscriptionType": subscription_type.as_str(),
+            })
+        })
+        .collect();
     Ok(json!({"Data": {
-        "Currency": call.api.settings.currency,
-        "OriginalPrice": amount(offer.price),
-        "DiscountPrice": amount(MoneyMicros::ZERO),
-        "TradePrice": amount(offer.price),
-        "Promotions": {"Promotion": []},
+        "PageNum": page.number,
+        "PageSize": page.size,
+        "TotalCount": counted.then_some(products.len()),
+        "ProductList": {"Product": rows},
     }}))
 }
 
 /// The offer that ProductCode, PackageType, Specification, Duration and PricingCycle name together.
 pub fn wanted_offer(call: &Call<'_>) -> Result<Offer, ApiError> {
-    let (parameters, prices) = (call.parameters, &call.api.settings.prices);
     product_code(call)?;
-    let package_type = parameters.required("PackageType")?;
+    let package_type = call.parameters.required("PackageType")?;
     if package_type != PACKAGE_TYPE {
         return Err(not_applicable(
             format!(
@@ -88,25 +87,28 @@ pub fn wanted_offer(call: &Call<'_>) -> Result<Offer, ApiError> {
             "Use the PackageType.Code that DescribeResourcePackageProduct lists.",
         ));
     }
-    let text = parameters.required("Specification")?;
-    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    let offer =
-        text.parse().ok().filter(|_| digits).and_then(|mails| prices.offer(mails)).ok_or_else(|| {
-            let offered: Vec<String> = prices.offers().iter().map(|offer| offer.mails.to_string()).collect();
-            not_applicable(
-                format!(
-                    "The Specification '{}' is not offered; there are {}.",
-                    shown(text),
-                    offered.join(", ")
-                ),
-                "Use a Specification.Value that DescribeResourcePackageProduct lists.",
-            )
-        })?;
-    check_duration(call, i64::from(prices.validity_months()))?;
+    let offer = specification(call)?;
+    duration(call)?;
     Ok(offer)
 }
 
-fn check_duration(call: &Call<'_>, months: i64) -> Result<(), ApiError> {
+/// The offer that Specification names.
+pub fn specification(call: &Call<'_>) -> Result<Offer, ApiError> {
+    let prices = &call.api.settings.prices;
+    let text = call.parameters.required("Specification")?;
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| digits).and_then(|mails| prices.offer(mails)).ok_or_else(|| {
+        let offered: Vec<String> = prices.offers().iter().map(|offer| offer.mails.to_string()).collect();
+        not_applicable(
+            format!("The Specification '{}' is not offered; there are {}.", shown(text), offered.join(", ")),
+            "Use a Specification.Value that DescribeResourcePackageProduct lists.",
+        )
+    })
+}
+
+/// Duration and PricingCycle: only the one validity that is on offer (R08).
+pub fn duration(call: &Call<'_>) -> Result<(), ApiError> {
+    let months = i64::from(call.api.settings.prices.validity_months());
     let duration = call.parameters.required_integer("Duration")?;
     let wanted = match call.parameters.text("PricingCycle") {
         None | Some("Month") => duration,
@@ -152,11 +154,17 @@ pub fn product_code(call: &Call<'_>) -> Result<(), ApiError> {
     }
 }
 
-pub fn not_applicable(message: impl Into<String>, recommend: &'static str) -> ApiError {
-    ApiError::business("NotApplicable", message, recommend)
+/// ProductType, which may be left out or empty.
+pub fn product_type(call: &Call<'_>) -> Result<(), ApiError> {
+    match call.parameters.text("ProductType") {
+        None | Some(PRODUCT_CODE) => Ok(()),
+        Some(other) => Err(not_applicable(
+            format!("There is no ProductType '{}' here; this server's is {PRODUCT_CODE}.", shown(other)),
+            "Leave the ProductType empty.",
+        )),
+    }
 }
 
-/// An amount as a JSON number, written from its exact decimal digits.
-fn amount(money: MoneyMicros) -> Value {
-    money.to_string().parse::<Number>().map_or(Value::Null, Value::Number)
+pub fn not_applicable(message: impl Into<String>, recommend: &'static str) -> ApiError {
+    ApiError::business("NotApplicable", message, recommend)
 }

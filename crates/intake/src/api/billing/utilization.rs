@@ -1,7 +1,9 @@
-//! QueryDPUtilizationDetail: each deduction from a package.
+//! QueryDPUtilizationDetail: each deduction from a package, and each mail given back to one (R03).
 //!
-//! Times are civil times in the account's billing zone, in the form of the request's. Beside the SDK's fields each line says
-//! what the package held before and after (R16), which the SDK has no names for.
+//! What is given back has a negative DeductQuantity, so the quantities of a package always add up to what it paid
+//! for. Times are read in two forms, civil time of the account's billing zone and UTC (`…T…Z`), and DeductDate is
+//! written in the form of StartTime. Beside the SDK's fields each line says what the package held before and after
+//! (R16), which the SDK has no names for.
 
 use std::collections::HashMap;
 
@@ -12,22 +14,29 @@ use indicia_store::package::PackageFilter;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
-use super::{COMMODITY_CODE, PRODUCT_CODE, UNIT};
+use super::filter::not_a_token;
+use super::{COMMODITY_CODE, PRODUCT_CODE, PRODUCT_NAME, UNIT};
 use crate::api::call::{Call, instant_of};
 use crate::api::protocol::ApiError;
-use crate::api::protocol::parameters::shown;
 
 const TIME_FORMAT: &str = "%Y-%m-%d %H:%M:%S";
-const TIME_EXAMPLE: &str = "2019-05-23 12:00:00";
+const TIME_EXAMPLE: &str = "2019-05-23 12:00:00 or 2019-05-23T04:00:00Z";
 const LIMIT_DEFAULT: i64 = 20;
 const LIMIT_MAX: i64 = 300;
 /// How far back a query may reach: a year, and a day for the difference of zones.
 const REACH_MICROS: i64 = 367 * DAY_MICROS;
 
+/// How times are written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Civil,
+    Utc,
+}
+
 pub async fn query(call: &Call<'_>) -> Result<Value, ApiError> {
     let parameters = call.parameters;
     let zone = call.zone().await?;
-    let (from, before) = (time(call, &zone, "StartTime")?, time(call, &zone, "EndTime")?);
+    let ((from, form), (before, _)) = (time(call, &zone, "StartTime")?, time(call, &zone, "EndTime")?);
     parameters.required_boolean("IncludeShare")?;
     if from > before {
         return Err(ApiError::invalid_parameter("EndTime", "it is before StartTime"));
@@ -50,20 +59,23 @@ pub async fn query(call: &Call<'_>) -> Result<Value, ApiError> {
         (true, None) => call.api.store.deductions(&query).await?,
         (true, Some(message_id)) => of_message(call, &query, message_id).await?,
     };
-    let more = lines.len() as i64 > limit;
-    lines.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-    let next = lines.last().filter(|_| more).map(|line| format!("{}-{}", line.at.0, line.sequence));
+    let limit_rows = usize::try_from(limit).unwrap_or(usize::MAX);
+    let more = lines.len() > limit_rows;
+    lines.truncate(limit_rows);
+    let next = lines.last().filter(|_| more).map(token);
     let granted = granted(call).await?;
-    let details: Vec<Value> = lines.iter().map(|line| detail(call, &zone, line, &granted)).collect();
+    let details: Vec<Value> = lines.iter().map(|line| detail(call, (&zone, form), line, &granted)).collect();
     Ok(json!({"Data": {"NextToken": next, "DetailList": {"DetailList": details}}}))
 }
 
-fn time(call: &Call<'_>, zone: &TimeZone, name: &str) -> Result<UnixMicros, ApiError> {
-    call.parameters.required(name)?;
+fn time(call: &Call<'_>, zone: &TimeZone, name: &str) -> Result<(UnixMicros, Form), ApiError> {
+    if call.parameters.required(name)?.contains('T') {
+        let at = call.parameters.instant(name)?.map(UnixMicros::from_timestamp);
+        return at.map(|at| (at, Form::Utc)).ok_or_else(|| ApiError::missing_parameter(name));
+    }
     let civil = call.parameters.civil(name, TIME_FORMAT, TIME_EXAMPLE)?;
-    civil
-        .and_then(|civil| instant_of(zone, civil))
-        .ok_or_else(|| ApiError::invalid_parameter(name, "it is out of range"))
+    let at = civil.and_then(|civil| instant_of(zone, civil));
+    at.map(|at| (at, Form::Civil)).ok_or_else(|| ApiError::invalid_parameter(name, "it is out of range"))
 }
 
 /// CommodityCode wins over ProdCode (dossier 2.2); another product's packages have no lines here.
@@ -88,29 +100,29 @@ async fn of_message(
     lines.retain(|line| {
         let wanted = instance_of(line)
             .is_some_and(|instance| query.instance_id.as_deref().is_none_or(|wanted| wanted == instance));
-        wanted
-            && line.kind == Kind::Send
-            && query.from <= line.at
-            && line.at < query.before
-            && (line.at.0, line.sequence) > after
+        wanted && query.from <= line.at && line.at < query.before && (line.at.0, line.sequence) > after
     });
     Ok(lines)
 }
 
+/// The package that paid, or to which a mail was given back.
 fn instance_of(line: &Transfer) -> Option<&str> {
-    match &line.from {
-        LedgerAccount::Package(instance) => Some(instance),
+    match (line.kind, &line.from, &line.to) {
+        (Kind::Send, LedgerAccount::Package(instance), _)
+        | (Kind::Reversal, _, LedgerAccount::Package(instance)) => Some(instance),
         _ => None,
     }
+}
+
+fn token(line: &Transfer) -> String {
+    format!("{}-{}", line.at.0, line.sequence)
 }
 
 fn read_token(text: &str) -> Result<DeductionToken, ApiError> {
     let parsed = text.split_once('-').and_then(|(at, sequence)| {
         Some(DeductionToken { at: at.parse().ok()?, sequence: sequence.parse().ok()? })
     });
-    parsed.ok_or_else(|| {
-        ApiError::invalid_parameter("LastToken", format!("'{}' is not a NextToken", shown(text)))
-    })
+    parsed.ok_or_else(|| not_a_token("LastToken", text))
 }
 
 async fn granted(call: &Call<'_>) -> Result<HashMap<String, i64>, ApiError> {
@@ -118,18 +130,29 @@ async fn granted(call: &Call<'_>) -> Result<HashMap<String, i64>, ApiError> {
     Ok(packages.into_iter().map(|row| (row.package.instance_id, row.package.granted)).collect())
 }
 
-fn detail(call: &Call<'_>, zone: &TimeZone, line: &Transfer, granted: &HashMap<String, i64>) -> Value {
+fn detail(
+    call: &Call<'_>,
+    (zone, form): (&TimeZone, Form),
+    line: &Transfer,
+    granted: &HashMap<String, i64>,
+) -> Value {
     let instance = instance_of(line).unwrap_or_default();
+    let quantity = if line.kind == Kind::Reversal { -line.amount } else { line.amount };
+    let date = match form {
+        Form::Civil => line.at.civil(zone).strftime(TIME_FORMAT).to_string(),
+        Form::Utc => line.at.rfc3339_seconds(),
+    };
     json!({
         "InstanceId": instance,
-        "DeductDate": line.at.civil(zone).strftime(TIME_FORMAT).to_string(),
-        "DeductQuantity": line.amount,
-        "DeductMeasure": line.amount,
+        "DeductDate": date,
+        "DeductQuantity": quantity,
+        "DeductMeasure": quantity,
         "DeductFactorTotal": granted.get(instance),
+        // Of reserved computing instances only.
         "DeductHours": null,
         "DeductedInstanceId": line.transaction_id.to_string(),
         "DeductedCommodityCode": PRODUCT_CODE,
-        "DeductedProductDetail": "DirectMail",
+        "DeductedProductDetail": PRODUCT_NAME,
         "InstanceSpec": UNIT,
         "Region": call.api.settings.region,
         "ResCode": UNIT,

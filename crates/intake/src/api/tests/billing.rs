@@ -2,22 +2,8 @@
 
 use serde_json::{Value, json};
 
+use super::billing_support::*;
 use super::harness::*;
-
-const PACKAGE: [(&str, &str); 5] = [
-    ("ProductCode", "dm"),
-    ("PackageType", "FPT_dm_package"),
-    ("Specification", "50000"),
-    ("Duration", "6"),
-    ("PricingCycle", "Month"),
-];
-
-fn package<'a>(changes: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
-    let mut query: Vec<(&str, &str)> = PACKAGE.to_vec();
-    query.retain(|(name, _)| !changes.iter().any(|(changed, _)| changed == name));
-    query.extend(changes.iter().filter(|(_, value)| !value.is_empty()));
-    query
-}
 
 #[tokio::test]
 async fn r07_the_catalogue_and_its_prices() {
@@ -72,7 +58,7 @@ async fn r08_a_package_is_bought_paid_and_listed() {
     assert_eq!(money["Code"], "200");
     assert_eq!(
         money["Data"],
-        json!({"AvailableAmount": "86.95", "AvailableCashAmount": "86.95", "CreditAmount": "0.00", "MybankCreditAmount": "0.00", "QuotaLimit": "0.00", "Currency": "USD"})
+        json!({"AvailableAmount": "86.95", "AvailableCashAmount": "86.95", "CreditAmount": "0.00", "MybankCreditAmount": "0.00", "QuotaLimit": "0.00", "Currency": "USD", "OpenAmount": "0.00", "DueAmount": "0.00"})
     );
     client.bss("CreateResourcePackage", &package(&[("Duration", "6"), ("PricingCycle", "")])).await.ok();
     let listed = client
@@ -159,8 +145,6 @@ async fn r07_what_is_not_for_sale_or_not_paid_for_is_not_bought() {
         assert_eq!(answer.json["Success"], json!(false));
         assert_eq!(client.snapshot().await, before, "{changes:?}");
     }
-    let renewal = client.bss("GetResourcePackagePrice", &package(&[("OrderType", "RENEW")])).await;
-    assert_eq!((renewal.status.as_u16(), renewal.code()), (200, "NotApplicable"));
 }
 
 #[tokio::test]
@@ -295,4 +279,75 @@ async fn r16_each_deduction_is_listed() {
     }
     let left = client.bss("QueryResourcePackageInstances", &[]).await.ok();
     assert_eq!(left["Data"]["Instances"]["Instance"][0]["RemainingAmount"], "49997");
+}
+
+#[tokio::test]
+async fn r03_what_is_given_back_is_listed_as_a_negative_deduction() {
+    let server = Server::start().await;
+    let client = server.account("ann").await;
+    client.credit(100).await;
+    let instance = client.buy(&[]).await;
+    client.sender(SENDER).await;
+    client.use_mails(200).await;
+    let messages = client.use_mails(130).await;
+    server.clock.advance_micros(3_600_000_000);
+    server.store.cancel(client.account_id, messages[1], "test").await.unwrap();
+    let path = "/Data/DetailList/DetailList";
+    let civil = [
+        ("StartTime", "2026-11-23 00:00:00"),
+        ("EndTime", "2026-11-24 00:00:00"),
+        ("IncludeShare", "true"),
+    ];
+    let utc = [
+        ("StartTime", "2026-11-22T16:00:00Z"),
+        ("EndTime", "2026-11-23T16:00:00Z"),
+        ("IncludeShare", "true"),
+    ];
+    let lines = client.rows("QueryDPUtilizationDetail", &civil, path).await;
+    let shown: Vec<_> = lines
+        .iter()
+        .map(|line| {
+            let number = |name: &str| line[name].as_i64().unwrap();
+            (number("DeductQuantity"), number("RemainingBefore"), number("RemainingAfter"))
+        })
+        .collect();
+    assert_eq!(shown, [(100, 50_000, 49_900), (30, 49_900, 49_870), (-30, 49_870, 49_900)]);
+    assert_eq!(lines[2]["DeductedInstanceId"], messages[1].to_string());
+    assert_eq!((&lines[2]["DeductMeasure"], &lines[2]["InstanceId"]), (&json!(-30), &json!(instance)));
+    assert_eq!(lines[2]["DeductDate"], "2026-11-23 11:13:20");
+    let in_utc = client.rows("QueryDPUtilizationDetail", &utc, path).await;
+    assert_eq!((in_utc.len(), &in_utc[2]["DeductDate"]), (3, &json!("2026-11-23T03:13:20Z")));
+    let left = client.listed(&instance).await.unwrap();
+    assert_eq!(left["RemainingAmount"], "49900", "what was deducted adds up to what is gone");
+    let message = messages[1].to_string();
+    let of_message = changed(&civil, &[("DeductedInstanceId", &message)]);
+    assert_eq!(client.rows("QueryDPUtilizationDetail", &of_message, path).await, lines[1..]);
+    for query in [&civil[..], &of_message] {
+        let expected = client.rows("QueryDPUtilizationDetail", query, path).await;
+        for limit in ["1", "2", "300"] {
+            let (mut walked, mut token) = (Vec::new(), String::new());
+            for _ in 0..4 {
+                let page = changed(query, &[("Limit", limit), ("LastToken", &token)]);
+                let data = client.bss("QueryDPUtilizationDetail", &page).await.ok()["Data"].clone();
+                walked.extend(data["DetailList"]["DetailList"].as_array().unwrap().clone());
+                match data["NextToken"].as_str() {
+                    Some(next) => token = next.to_owned(),
+                    None => break,
+                }
+            }
+            assert_eq!(walked, expected, "{limit} a page");
+        }
+    }
+    for changes in [
+        ("StartTime", "2026-11-23"),
+        ("StartTime", "2026-11-23T00:00:00"),
+        ("EndTime", "2026-11-22 00:00:00"),
+        ("Limit", "0"),
+        ("Limit", "301"),
+        ("LastToken", "next"),
+        ("IncludeShare", "2"),
+    ] {
+        let refused = client.bss("QueryDPUtilizationDetail", &changed(&civil, &[changes])).await;
+        assert_eq!((refused.status.as_u16(), refused.code()), (400, "InvalidParameter"), "{changes:?}");
+    }
 }

@@ -173,7 +173,7 @@ async fn versions_actions_paths_and_methods_that_do_not_exist_are_named() {
     for (action, version, status, code, named) in [
         ("Frobnicate", DM, 404, "InvalidAction.NotFound", "Frobnicate"),
         ("BatchSendMail", DM, 400, "UnsupportedOperation", "BatchSendMail"),
-        ("QueryProductList", BSS, 400, "UnsupportedOperation", "QueryProductList"),
+        ("QueryCommodityList", BSS, 400, "UnsupportedOperation", "QueryCommodityList"),
         ("DescAccountSummary", "1999-01-01", 400, "NoSuchVersion", "1999-01-01"),
     ] {
         let answer = server.send(client.signed(action, version, &[], &[], &[])).await;

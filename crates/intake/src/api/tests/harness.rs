@@ -16,7 +16,9 @@ use indicia_domain::time::{Clock, ManualClock, UnixMicros};
 use indicia_store::Store;
 use indicia_store::account::NewAccount;
 use indicia_store::admission::Admission;
+use indicia_store::audit::Actor;
 use indicia_store::message::LogQuery;
+use indicia_store::order::OrderQuery;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -262,7 +264,8 @@ impl Client<'_> {
     }
 
     pub async fn credit(&self, units: i64) {
-        self.server.store.credit(self.account_id, MoneyMicros(units * 1_000_000), "test").await.unwrap();
+        let (amount, actor) = (MoneyMicros(units * 1_000_000), Actor::system("test"));
+        self.server.store.credit(self.account_id, amount, "test", &actor).await.unwrap();
     }
 
     /// Everything of the account that a refused call might have changed.
@@ -273,10 +276,21 @@ impl Client<'_> {
         let senders = store.senders(self.account_id).await.unwrap();
         let mails = store.mail_log(&LogQuery::all(self.account_id, 1_000)).await.unwrap();
         let packages = store.packages(self.account_id, &Default::default()).await.unwrap();
+        let orders = OrderQuery {
+            account_id: self.account_id,
+            from: UnixMicros(0),
+            before: UnixMicros(i64::MAX),
+            kind: None,
+            limit: 1_000,
+            offset: 0,
+        };
+        let orders = store.orders(&orders).await.unwrap();
+        let notices = store.notices(self.account_id, 1_000).await.unwrap();
+        let audit = store.audit_log(Some(self.account_id), None, 1_000).await.unwrap();
         let secrets: Vec<_> = domains
             .iter()
             .map(|domain| domain.next_dkim.as_ref().map(|key| key.public_key.clone()))
             .collect();
-        format!("{numbers:?} {domains:?} {secrets:?} {senders:?} {mails:?} {packages:?}")
+        format!("{numbers:?} {domains:?} {secrets:?} {senders:?} {mails:?} {packages:?} {orders:?} {notices:?} {audit:?}")
     }
 }

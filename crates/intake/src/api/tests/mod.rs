@@ -1,6 +1,11 @@
 //! The API through its router, on a SQLite store in a temporary folder, under a clock that stands still.
 
 mod billing;
+mod billing_bills;
+mod billing_changes;
+mod billing_messages;
+mod billing_money;
+mod billing_support;
 mod directory;
 mod gateway;
 mod harness;

@@ -1,0 +1,37 @@
+//! R11: what an overdue account owes and how to mend it, said on every page of the account.
+
+use indicia_domain::{account::AccountStatus, money::MoneyMicros};
+use indicia_store::account::AccountNumbers;
+
+use crate::{
+    ConsoleState,
+    components::{Note, Tone},
+    shell::{BILLS, account_href},
+};
+
+/// Money that has to come in before everything due is paid: what is due less what the balance may still give.
+pub fn missing(numbers: &AccountNumbers) -> MoneyMicros {
+    let available = numbers.cash.0.saturating_add(numbers.credit_limit.0);
+    MoneyMicros(numbers.due.0.saturating_sub(available).max(0))
+}
+
+/// The note of an overdue account; `None` for any other.
+pub fn note(state: &ConsoleState, account_id: i64, numbers: &AccountNumbers) -> Option<Note> {
+    if !numbers.status.has(AccountStatus::OVERDUE) {
+        return None;
+    }
+    let credit = match numbers.credit_limit.0 {
+        0 => String::new(),
+        limit => format!(" with a credit limit of {}", state.money(limit)),
+    };
+    let text = format!(
+        "Bills of {} are due, and the cash balance of {}{credit} does not cover them, so mail is refused. Pay {} to the \
+         operator of this installation: as soon as the money is booked, the bills are settled and sending is restored at once.",
+        state.money(numbers.due.0),
+        state.money(numbers.cash.0),
+        state.money(missing(numbers).0),
+    );
+    let title = format!("The account is overdue: {} to pay", state.money(missing(numbers).0));
+    let href = account_href(account_id, &format!("{BILLS}/unpaid"));
+    Some(Note::new(Tone::Bad, title, text).with_link(href, "See the bills that are due"))
+}

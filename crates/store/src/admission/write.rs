@@ -1,0 +1,247 @@
+//! The rows of an accepted batch, written with few statements.
+
+use std::collections::HashMap;
+
+use indicia_domain::ledger::alert;
+use indicia_domain::mail::State;
+use indicia_domain::time::UnixMicros;
+use sqlx::AnyConnection;
+
+use super::batch::{Accepted, Loaded};
+use super::{Acceptance, Submission};
+use crate::Result;
+use crate::bulk::Bulk;
+
+static MESSAGES: Bulk = Bulk::new(
+    "INSERT INTO message (account_id, message_id, accepted_at, day, via, sender_id, domain_id, mail_from, subject, tag, \
+     size_bytes, recipient_count, refused_count) VALUES",
+    "($, $, $, $, $, $, $, $, $, $, $, $, $)",
+    "",
+);
+static CONTENTS: Bulk =
+    Bulk::new("INSERT INTO content (account_id, message_id, bytes) VALUES", "($, $, $)", "");
+static RECIPIENTS: Bulk = Bulk::new(
+    "INSERT INTO recipient (account_id, message_id, number, address, address_key, state, classification, reply, attempts, updated_at) VALUES",
+    "($, $, $, $, $, $, $, $, 0, $)",
+    "",
+);
+static QUEUE: Bulk = Bulk::new(
+    "INSERT INTO queue (account_id, message_id, number, domain, due_at, lease_node, attempts, accepted_at, size_bytes, reason) VALUES",
+    "($, $, $, $, $, $, 0, $, $, '')",
+    "",
+);
+static USAGE: Bulk = Bulk::new(
+    "INSERT INTO usage_day (account_id, day, sender_id, accepted, delivered, invalid, spam, failed) VALUES",
+    "($, $, $, $, 0, 0, 0, 0)",
+    "ON CONFLICT (account_id, day, sender_id) DO UPDATE SET accepted = usage_day.accepted + excluded.accepted",
+);
+static KEYS: Bulk = Bulk::new(
+    "INSERT INTO idempotency (account_id, idem_key, content_hash, answer, created_at) VALUES",
+    "($, $, $, $, $)",
+    "",
+);
+static NONCES: Bulk =
+    Bulk::new("INSERT INTO api_nonce (access_key_id, nonce, seen_at) VALUES", "($, $, $)", "");
+
+pub(super) async fn write_messages(
+    connection: &mut AnyConnection,
+    accepted: &[Accepted<'_>],
+    now: UnixMicros,
+) -> Result<()> {
+    MESSAGES
+        .run(connection, accepted, |query, mail| {
+            let submission = mail.submission;
+            query
+                .bind(submission.account_id)
+                .bind(submission.message_id)
+                .bind(now.0)
+                .bind(mail.day)
+                .bind(submission.via.as_str())
+                .bind(submission.sender_id)
+                .bind(submission.domain_id)
+                .bind(submission.mail_from.clone())
+                .bind(submission.subject.clone())
+                .bind(submission.tag.clone())
+                .bind(submission.content.len() as i64)
+                .bind(submission.recipients.len() as i64)
+                .bind(mail.acceptance.refused.len() as i64)
+        })
+        .await?;
+    CONTENTS
+        .run(connection, accepted, |query, mail| {
+            query
+                .bind(mail.submission.account_id)
+                .bind(mail.submission.message_id)
+                .bind(mail.submission.content.to_vec())
+        })
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn write_recipients(
+    connection: &mut AnyConnection,
+    accepted: &[Accepted<'_>],
+    now: UnixMicros,
+) -> Result<()> {
+    let rows: Vec<_> = accepted
+        .iter()
+        .flat_map(|mail| (0..mail.submission.recipients.len()).map(move |index| (mail, index)))
+        .collect();
+    RECIPIENTS
+        .run(connection, &rows, |query, (mail, index)| {
+            let recipient = &mail.submission.recipients[*index];
+            let (state, classification, reply) = match mail.is_refused(*index) {
+                false => (State::Waiting, "", ""),
+                true => (
+                    State::InvalidAddress,
+                    "SysIncomingInvRcpt",
+                    "refused at intake: the address is in the invalid-address library; not counted, not charged",
+                ),
+            };
+            query
+                .bind(mail.submission.account_id)
+                .bind(mail.submission.message_id)
+                .bind(*index as i64)
+                .bind(recipient.address.clone())
+                .bind(recipient.key())
+                .bind(state as i64)
+                .bind(classification)
+                .bind(reply)
+                .bind(now.0)
+        })
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn write_queue(
+    connection: &mut AnyConnection,
+    accepted: &[Accepted<'_>],
+    now: UnixMicros,
+    node: i64,
+) -> Result<()> {
+    let rows: Vec<_> = accepted
+        .iter()
+        .flat_map(|mail| (0..mail.submission.recipients.len()).map(move |index| (mail, index)))
+        .filter(|(mail, index)| !mail.is_refused(*index))
+        .collect();
+    QUEUE
+        .run(connection, &rows, |query, (mail, index)| {
+            query
+                .bind(mail.submission.account_id)
+                .bind(mail.submission.message_id)
+                .bind(*index as i64)
+                .bind(mail.submission.recipients[*index].domain.clone())
+                .bind(now.0)
+                .bind(if mail.leased { node } else { 0 })
+                .bind(now.0)
+                .bind(mail.submission.content.len() as i64)
+        })
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn write_accounts(
+    connection: &mut AnyConnection,
+    accounts: &HashMap<i64, Loaded>,
+) -> Result<()> {
+    for loaded in accounts.values().filter(|loaded| loaded.changed) {
+        let state = &loaded.state;
+        sqlx::query(
+            "UPDATE account_state SET quota_day = $1, quota_day_used = $2, quota_month = $3, quota_month_used = $4, \
+             free_left = $5, free_day = $6, free_day_used = $7, payg_mails = $8, ledger_sequence = $9, alert_floor = $10 \
+             WHERE account_id = $11",
+        )
+        .bind(state.allowance.day)
+        .bind(state.allowance.day_used)
+        .bind(state.allowance.month)
+        .bind(state.allowance.month_used)
+        .bind(state.free.total_left)
+        .bind(state.free.day)
+        .bind(state.free.day_used)
+        .bind(state.pay_as_you_go_mails)
+        .bind(loaded.sequence)
+        .bind(loaded.alert.floor)
+        .bind(state.account_id)
+        .execute(&mut *connection)
+        .await?;
+        for package in &state.packages {
+            let before = loaded.before.get(&package.instance_id);
+            if before.map(|before| before.remaining) != Some(package.remaining) {
+                let floor = before.map_or(alert::DISARMED, |before| before.alert.floor);
+                sqlx::query("UPDATE package SET remaining = $1, alert_floor = $2 WHERE account_id = $3 AND instance_id = $4")
+                    .bind(package.remaining)
+                    .bind(floor)
+                    .bind(state.account_id)
+                    .bind(package.instance_id.clone())
+                    .execute(&mut *connection)
+                    .await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+pub(super) async fn write_usage(connection: &mut AnyConnection, accepted: &[Accepted<'_>]) -> Result<()> {
+    let mut usage: HashMap<(i64, i64, i64), i64> = HashMap::new();
+    for mail in accepted {
+        let key = (mail.submission.account_id, mail.day, mail.submission.sender_id);
+        *usage.entry(key).or_default() += mail.mails() as i64;
+    }
+    let mut usage: Vec<_> = usage.into_iter().collect();
+    usage.sort_unstable();
+    USAGE
+        .run(connection, &usage, |query, ((account_id, day, sender_id), mails)| {
+            query.bind(*account_id).bind(*day).bind(*sender_id).bind(*mails)
+        })
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn write_keys(
+    connection: &mut AnyConnection,
+    accepted: &[Accepted<'_>],
+    now: UnixMicros,
+) -> Result<()> {
+    let keys: Vec<_> = accepted
+        .iter()
+        .filter_map(|mail| Some((mail.submission, mail.submission.idempotency.as_ref()?)))
+        .collect();
+    KEYS.run(connection, &keys, |query, (submission, key)| {
+        query
+            .bind(submission.account_id)
+            .bind(key.key.clone())
+            .bind(key.content_hash.clone())
+            .bind(submission.message_id.to_string())
+            .bind(now.0)
+    })
+    .await?;
+    let nonces: Vec<_> = accepted.iter().filter_map(|mail| mail.submission.nonce.as_ref()).collect();
+    NONCES
+        .run(connection, &nonces, |query, nonce| {
+            query.bind(nonce.access_key_id.clone()).bind(nonce.nonce.clone()).bind(now.0)
+        })
+        .await?;
+    Ok(())
+}
+
+/// Puts a mail of the installation itself into the queue: nobody is charged, and no quota is used. The caller's
+/// transaction makes it durable.
+pub(crate) async fn enqueue_unpaid(
+    connection: &mut AnyConnection,
+    submission: &Submission,
+    now: UnixMicros,
+) -> Result<()> {
+    let acceptance = Acceptance {
+        message_id: submission.message_id,
+        accepted_at: now,
+        charges: Vec::new(),
+        refused: Vec::new(),
+    };
+    // The installation's own days are UTC's.
+    let day = now.0.div_euclid(indicia_domain::time::DAY_MICROS);
+    let accepted = [Accepted { submission, acceptance, day, leased: false }];
+    write_messages(connection, &accepted, now).await?;
+    write_recipients(connection, &accepted, now).await?;
+    write_queue(connection, &accepted, now, 0).await?;
+    write_usage(connection, &accepted).await
+}

@@ -1,0 +1,418 @@
+//! R10: bills by the clock hour: made by a job that may run late, twice and on several nodes, and read.
+//!
+//! The job looks for hours that are over and whose pay-as-you-go mails differ from what was billed for them. For
+//! each account it locks the account's row, makes the bills that bring those hours up to date, collects when the
+//! threshold is reached, and calls in what the 1st of the month calls in, all in one transaction.
+
+use indicia_domain::ledger::bill::{CollectionPolicy, Hour, next_bill};
+use indicia_domain::ledger::price::PriceList;
+use indicia_domain::ledger::{Kind, LedgerAccount};
+use indicia_domain::money::MoneyMicros;
+use indicia_domain::time::{self, UnixMicros, local_month};
+use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, AssertSqlSafe, Row};
+
+use crate::books::Books;
+use crate::collection::{SettlementCause, call_in, settle};
+use crate::{Result, Store};
+
+/// One bill of one clock hour.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bill {
+    pub account_id: i64,
+    pub bill_id: i64,
+    pub hour_start: UnixMicros,
+    pub hour_end: UnixMicros,
+    /// Local day number of the hour.
+    pub day: i64,
+    /// 1: the hour's bill; 2 and on: adjustments of it.
+    pub number: i64,
+    /// Negative: given back after they were billed.
+    pub mails: i64,
+    pub amount: MoneyMicros,
+    /// Of one mail.
+    pub price: MoneyMicros,
+    pub made_at: UnixMicros,
+    /// When it was called in.
+    pub due_at: Option<UnixMicros>,
+    pub settled_at: Option<UnixMicros>,
+    pub settlement_id: Option<i64>,
+}
+
+impl Bill {
+    pub fn is_adjustment(&self) -> bool {
+        self.number > 1
+    }
+
+    /// What of it is not paid.
+    pub fn outstanding(&self) -> MoneyMicros {
+        if self.settled_at.is_some() { MoneyMicros::ZERO } else { self.amount }
+    }
+}
+
+/// Which bills to list. `after` is (start of the hour, number) of the last bill of the page before.
+#[derive(Clone, Debug)]
+pub struct BillQuery {
+    pub account_id: i64,
+    /// Hours that begin in `[from, before)`.
+    pub from: UnixMicros,
+    pub before: UnixMicros,
+    pub only_open: bool,
+    pub after: Option<(i64, i64)>,
+    pub limit: i64,
+    pub newest_first: bool,
+}
+
+/// Bills together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BillTotal {
+    pub bills: i64,
+    pub mails: i64,
+    pub amount: MoneyMicros,
+    pub paid: MoneyMicros,
+    pub outstanding: MoneyMicros,
+}
+
+/// What one round of the job did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BillingRound {
+    pub bills: u64,
+    pub settlements: u64,
+    /// Accounts that became overdue.
+    pub overdue: u64,
+}
+
+impl BillingRound {
+    fn add(&mut self, other: BillingRound) {
+        self.bills += other.bills;
+        self.settlements += other.settlements;
+        self.overdue += other.overdue;
+    }
+}
+
+/// Hours of one account that one transaction bills at most; the rest follows in the next.
+const HOURS_MAX: i64 = 200;
+const ACCOUNTS_MAX: i64 = 200;
+
+const BILL: &str = "SELECT account_id, bill_id, hour_start, hour_end, day, number, mails, amount_micros, price_micros, made_at, \
+    due_at, settled_at, settlement_id FROM bill";
+
+impl Store {
+    /// Makes the bills that are due to be made, and collects.
+    pub async fn make_bills(&self, prices: &PriceList, policy: &CollectionPolicy) -> Result<BillingRound> {
+        let mut round = BillingRound::default();
+        loop {
+            let accounts = self.accounts_to_bill().await?;
+            for account_id in &accounts {
+                round.add(self.bill_account(*account_id, prices, policy).await?);
+            }
+            if accounts.len() < ACCOUNTS_MAX as usize {
+                break;
+            }
+        }
+        for account_id in self.accounts_to_collect().await? {
+            round.add(self.bill_account(account_id, prices, policy).await?);
+        }
+        Ok(round)
+    }
+
+    async fn accounts_to_bill(&self) -> Result<Vec<i64>> {
+        let rows = sqlx::query(
+            "SELECT DISTINCT account_id FROM usage_hour WHERE payg_mails <> billed_mails AND hour_end <= $1 LIMIT $2",
+        )
+        .bind(self.now().0)
+        .bind(ACCOUNTS_MAX)
+        .fetch_all(self.read())
+        .await?;
+        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+    }
+
+    /// Accounts that have open bills of hours before this local month, which the 1st has not called in yet.
+    async fn accounts_to_collect(&self) -> Result<Vec<i64>> {
+        let rows = sqlx::query(
+            "SELECT b.account_id, MIN(b.hour_start), a.zone FROM bill b JOIN account a ON a.account_id = b.account_id \
+             WHERE b.settled_at IS NULL AND b.due_at IS NULL GROUP BY b.account_id, a.zone",
+        )
+        .fetch_all(self.read())
+        .await?;
+        let now = self.now();
+        let mut accounts = Vec::new();
+        for row in &rows {
+            let (account_id, oldest, zone): (i64, i64, String) =
+                (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+            let Ok(zone) = time::zone(&zone) else { continue };
+            let (month, _) = local_month(&zone, now);
+            let begins = time::local_month_numbered(&zone, month).0;
+            if oldest < begins.0 && !self.is_job_done(account_id, COLLECTION, month).await? {
+                accounts.push(account_id);
+            }
+        }
+        Ok(accounts)
+    }
+
+    async fn is_job_done(&self, account_id: i64, job: &str, period: i64) -> Result<bool> {
+        let row = sqlx::query("SELECT 1 FROM job_done WHERE account_id = $1 AND job = $2 AND period = $3")
+            .bind(account_id)
+            .bind(job.to_owned())
+            .bind(period)
+            .fetch_optional(self.read())
+            .await?;
+        Ok(row.is_some())
+    }
+
+    async fn bill_account(
+        &self,
+        account_id: i64,
+        prices: &PriceList,
+        policy: &CollectionPolicy,
+    ) -> Result<BillingRound> {
+        // The first id of a process writes, and SQLite has one writer.
+        let settlement_id = self.next_id().await?;
+        let mut transaction = self.begin().await?;
+        let Some(mut books) = Books::open(self, &mut transaction, account_id).await? else {
+            return Ok(BillingRound::default());
+        };
+        let was_overdue = books.overdue_since.is_some();
+        let hours = unbilled_hours(&mut transaction, account_id, books.now).await?;
+        let mut round = BillingRound::default();
+        for hour in &hours {
+            round.bills += u64::from(self.bill_hour(&mut transaction, &mut books, hour, prices).await?);
+            if books.open_bills() >= policy.threshold {
+                call_in(&mut transaction, account_id, UnixMicros(i64::MAX), books.now).await?;
+                let id = self.next_id().await?;
+                let paid = settle(&mut transaction, &mut books, id, SettlementCause::Threshold).await?;
+                round.settlements += u64::from(paid);
+            }
+        }
+        // Hours that wait for the next transaction may belong to the month before: they come first.
+        if (hours.len() as i64) < HOURS_MAX {
+            let month = local_month(&books.zone, books.now).0;
+            if once(&mut transaction, account_id, COLLECTION, month, books.now).await? {
+                let begins = time::local_month_numbered(&books.zone, month).0;
+                call_in(&mut transaction, account_id, begins, books.now).await?;
+                let paid =
+                    settle(&mut transaction, &mut books, settlement_id, SettlementCause::Month).await?;
+                round.settlements += u64::from(paid);
+            }
+        }
+        round.overdue = u64::from(!was_overdue && books.overdue_since.is_some());
+        books.close(&mut transaction).await?;
+        transaction.commit().await?;
+        Ok(round)
+    }
+
+    async fn bill_hour(
+        &self,
+        connection: &mut AnyConnection,
+        books: &mut Books,
+        hour: &Unbilled,
+        prices: &PriceList,
+    ) -> Result<bool> {
+        // An hour keeps the price of its first bill, whatever the list says when it is corrected.
+        let price = if hour.bills == 0 { prices.pay_as_you_go() } else { hour.price };
+        let Some(new) = next_bill(price, hour.usage) else { return Ok(false) };
+        let bill_id = self.next_id().await?;
+        let number = hour.bills + 1;
+        let memo = match number {
+            1 => format!("pay-as-you-go, hour from {}", hour.start),
+            _ => format!("correction {} of the hour from {}", number - 1, hour.start),
+        };
+        let of = (bill_id, memo.as_str());
+        let mails = (LedgerAccount::Billed, LedgerAccount::PayAsYouGo);
+        let (from, to) = if new.mails > 0 { mails } else { (mails.1, mails.0) };
+        books.mails(Kind::Bill, from, to, new.mails.abs(), of);
+        let money = (LedgerAccount::Receivable, LedgerAccount::Sales);
+        let (from, to) = if new.amount.0 > 0 { money } else { (money.1, money.0) };
+        books.money(Kind::Bill, from, to, new.amount.0.abs(), of);
+        sqlx::query(
+            "INSERT INTO bill (account_id, bill_id, hour_start, hour_end, day, number, mails, amount_micros, price_micros, made_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        )
+        .bind(books.account_id)
+        .bind(bill_id)
+        .bind(hour.start.0)
+        .bind(hour.end.0)
+        .bind(hour.day)
+        .bind(number)
+        .bind(new.mails)
+        .bind(new.amount.0)
+        .bind(price.0)
+        .bind(books.now.0)
+        .execute(&mut *connection)
+        .await?;
+        sqlx::query(
+            "UPDATE usage_hour SET billed_mails = billed_mails + $1, billed_micros = billed_micros + $2, price_micros = $3, \
+             bills = $4 WHERE account_id = $5 AND hour_start = $6",
+        )
+        .bind(new.mails)
+        .bind(new.amount.0)
+        .bind(price.0)
+        .bind(number)
+        .bind(books.account_id)
+        .bind(hour.start.0)
+        .execute(connection)
+        .await?;
+        Ok(true)
+    }
+
+    /// Bills by their hour.
+    pub async fn bills(&self, query: &BillQuery) -> Result<Vec<Bill>> {
+        let (order, past) = if query.newest_first { ("DESC", "<") } else { ("ASC", ">") };
+        let open = if query.only_open { " AND settled_at IS NULL" } else { "" };
+        let sql = format!(
+            "{BILL} WHERE account_id = $1 AND hour_start >= $2 AND hour_start < $3{open} \
+             AND (hour_start {past} $4 OR (hour_start = $5 AND number {past} $6)) \
+             ORDER BY hour_start {order}, number {order} LIMIT $7"
+        );
+        let start = if query.newest_first { i64::MAX } else { i64::MIN };
+        let (hour, number) = query.after.unwrap_or((start, start));
+        let rows = sqlx::query(AssertSqlSafe(sql))
+            .bind(query.account_id)
+            .bind(query.from.0)
+            .bind(query.before.0)
+            .bind(hour)
+            .bind(hour)
+            .bind(number)
+            .bind(query.limit)
+            .fetch_all(self.read())
+            .await?;
+        rows.iter().map(bill_of).collect()
+    }
+
+    pub async fn bill(&self, account_id: i64, bill_id: i64) -> Result<Option<Bill>> {
+        let row = sqlx::query(AssertSqlSafe(format!("{BILL} WHERE account_id = $1 AND bill_id = $2")))
+            .bind(account_id)
+            .bind(bill_id)
+            .fetch_optional(self.read())
+            .await?;
+        row.as_ref().map(bill_of).transpose()
+    }
+
+    /// Bills that one collection paid, by their hour.
+    pub async fn bills_of_settlement(&self, account_id: i64, settlement_id: i64) -> Result<Vec<Bill>> {
+        let sql = format!(
+            "{BILL} WHERE account_id = $1 AND settlement_id = $2 ORDER BY hour_start, number LIMIT 10000"
+        );
+        let rows = sqlx::query(AssertSqlSafe(sql))
+            .bind(account_id)
+            .bind(settlement_id)
+            .fetch_all(self.read())
+            .await?;
+        rows.iter().map(bill_of).collect()
+    }
+
+    /// How many bills there are of hours that begin in `[from, before)`.
+    pub async fn bill_count(&self, account_id: i64, from: UnixMicros, before: UnixMicros) -> Result<i64> {
+        Ok(self.bill_total(account_id, from, before).await?.bills)
+    }
+
+    /// The bills of hours that begin in `[from, before)`, together.
+    pub async fn bill_total(
+        &self,
+        account_id: i64,
+        from: UnixMicros,
+        before: UnixMicros,
+    ) -> Result<BillTotal> {
+        let row = sqlx::query(
+            "SELECT COUNT(*), CAST(COALESCE(SUM(mails), 0) AS BIGINT), CAST(COALESCE(SUM(amount_micros), 0) AS BIGINT), \
+             CAST(COALESCE(SUM(CASE WHEN settled_at IS NULL THEN 0 ELSE amount_micros END), 0) AS BIGINT) \
+             FROM bill WHERE account_id = $1 AND hour_start >= $2 AND hour_start < $3",
+        )
+        .bind(account_id)
+        .bind(from.0)
+        .bind(before.0)
+        .fetch_one(self.read())
+        .await?;
+        let (amount, paid): (i64, i64) = (row.try_get(2)?, row.try_get(3)?);
+        Ok(BillTotal {
+            bills: row.try_get(0)?,
+            mails: row.try_get(1)?,
+            amount: MoneyMicros(amount),
+            paid: MoneyMicros(paid),
+            outstanding: MoneyMicros(amount - paid),
+        })
+    }
+}
+
+/// The job that calls in open bills on the 1st, by local month.
+const COLLECTION: &str = "collection";
+
+/// R26: whether this transaction is the one that does `job` for the period.
+pub(crate) async fn once(
+    connection: &mut AnyConnection,
+    account_id: i64,
+    job: &str,
+    period: i64,
+    now: UnixMicros,
+) -> Result<bool> {
+    let done = sqlx::query(
+        "INSERT INTO job_done (account_id, job, period, at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+    )
+    .bind(account_id)
+    .bind(job.to_owned())
+    .bind(period)
+    .bind(now.0)
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// An hour whose bills are not up to date.
+struct Unbilled {
+    start: UnixMicros,
+    end: UnixMicros,
+    day: i64,
+    usage: Hour,
+    price: MoneyMicros,
+    bills: i64,
+}
+
+async fn unbilled_hours(
+    connection: &mut AnyConnection,
+    account_id: i64,
+    now: UnixMicros,
+) -> Result<Vec<Unbilled>> {
+    let rows = sqlx::query(
+        "SELECT hour_start, hour_end, day, payg_mails, billed_mails, billed_micros, price_micros, bills FROM usage_hour \
+         WHERE account_id = $1 AND payg_mails <> billed_mails AND hour_end <= $2 ORDER BY hour_start LIMIT $3",
+    )
+    .bind(account_id)
+    .bind(now.0)
+    .bind(HOURS_MAX)
+    .fetch_all(connection)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Unbilled {
+                start: UnixMicros(row.try_get(0)?),
+                end: UnixMicros(row.try_get(1)?),
+                day: row.try_get(2)?,
+                usage: Hour {
+                    mails: row.try_get(3)?,
+                    billed_mails: row.try_get(4)?,
+                    billed: MoneyMicros(row.try_get(5)?),
+                },
+                price: MoneyMicros(row.try_get(6)?),
+                bills: row.try_get(7)?,
+            })
+        })
+        .collect()
+}
+
+fn bill_of(row: &AnyRow) -> Result<Bill> {
+    Ok(Bill {
+        account_id: row.try_get(0)?,
+        bill_id: row.try_get(1)?,
+        hour_start: UnixMicros(row.try_get(2)?),
+        hour_end: UnixMicros(row.try_get(3)?),
+        day: row.try_get(4)?,
+        number: row.try_get(5)?,
+        mails: row.try_get(6)?,
+        amount: MoneyMicros(row.try_get(7)?),
+        price: MoneyMicros(row.try_get(8)?),
+        made_at: UnixMicros(row.try_get(9)?),
+        due_at: row.try_get::<Option<i64>, _>(10)?.map(UnixMicros),
+        settled_at: row.try_get::<Option<i64>, _>(11)?.map(UnixMicros),
+        settlement_id: row.try_get(12)?,
+    })
+}
