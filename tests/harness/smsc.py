@@ -4,23 +4,30 @@ In a test: `with Smsc() as smsc:`, the server's `[sms.smpp] address` at `smsc.ad
 From a shell, in this folder's parent: `python -m harness.smsc --port 2775` prints one JSON line for each thing that
 happens; it ends when its standard input does.
 
-smpp34 accepts any system_id and password, and acknowledges enquire_link by itself.
+smpp34 accepts any system_id and password, and acknowledges enquire_link by itself. It runs in a process of its own: its
+threads may outlive the interpreter's end, which would then abort the tests' process too.
 """
 
 import argparse
 import asyncio
 import json
+import os
+import subprocess
 import sys
 import threading
+import traceback
 from collections import defaultdict
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import smpp34
 
 from .ports import free_port
 from .waiting import wait_until
 
+HOST = "127.0.0.1"
 LISTEN_ATTEMPTS = 5
+START_S = 20
 UDH_INDICATOR = 0x40
 UCS2 = 8
 DELIVERY_RECEIPT = 0x04
@@ -77,31 +84,30 @@ def _part(event, status: int, message_id: str | None) -> Part:
 
 
 class Smsc:
-    """A message centre on loopback, in a thread of its own.
+    """A message centre on loopback, in a process of its own, as a test sees it.
 
     `answers` are the command statuses of the first parts, in order; every further part is taken. With `receipts`, a
     part that is taken over a transceiver session is followed by a delivery receipt.
     """
 
-    def __init__(self, port: int | None = None, answers: list[int] | None = None, receipts: bool = False,
-                 on_event=lambda event: None):
-        self.host, self.port, self._port_is_given = "127.0.0.1", port or free_port(), port is not None
+    def __init__(self, port: int | None = None, answers: list[int] | None = None, receipts: bool = False):
+        self.address: str | None = None
         self.parts: list[Part] = []
         self.binds: list[str] = []
         self.receipts_acknowledged = 0
-        self._answers, self._receipts, self._on_event = list(answers or []), receipts, on_event
         self._lock = threading.Lock()
-        self._loop = asyncio.new_event_loop()
-        self._ready = threading.Event()
-        self._failure: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="smsc", daemon=True)
-        self._thread.start()
-        if not self._ready.wait(10) or self._failure:
-            raise RuntimeError(f"the message centre did not start on port {self.port}: {self._failure}")
-
-    @property
-    def address(self) -> str:
-        return f"{self.host}:{self.port}"
+        self._known = threading.Event()
+        command = [sys.executable, "-m", "harness.smsc"]
+        command += ["--port", str(port)] if port else []
+        command += [f"--answer={status}" for status in answers or []]
+        command += ["--receipts"] if receipts else []
+        self._process = subprocess.Popen(command, cwd=Path(__file__).parent.parent, text=True,
+                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self._reader = threading.Thread(target=self._read, name="smsc", daemon=True)
+        self._reader.start()
+        if not self._known.wait(START_S) or not self.address:
+            self.stop()
+            raise RuntimeError("the message centre did not start; see its standard error")
 
     def texts(self, to: str) -> list[str]:
         """The texts taken whole for a number, as its telephone shows them, in the order of their last parts."""
@@ -120,9 +126,14 @@ class Smsc:
                           f"{count} text(s) for {to} at the message centre {self.address}", timeout_s)
 
     def stop(self):
-        if self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._serving.cancel)
-            self._thread.join(10)
+        if not self._process.stdin.closed:
+            self._process.stdin.close()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._reader.join(10)
 
     def __enter__(self):
         return self
@@ -130,45 +141,50 @@ class Smsc:
     def __exit__(self, *_):
         self.stop()
 
-    def _run(self):
-        asyncio.set_event_loop(self._loop)
-        self._serving = self._loop.create_task(self._serve())
-        try:
-            self._loop.run_until_complete(self._serving)
-        except asyncio.CancelledError:
-            pass
-        except BaseException as failure:
-            self._failure = failure
-            self._on_event({"event": "failed", "why": repr(failure)})
-        finally:
-            self._ready.set()
-            self._loop.close()
+    def _read(self):
+        for line in self._process.stdout:
+            event = json.loads(line)
+            kind = event.pop("event")
+            with self._lock:
+                if kind == "listening":
+                    self.address = event["address"]
+                    self._known.set()
+                elif kind == "bind":
+                    self.binds.append(event["system_id"])
+                elif kind == "submit":
+                    self.parts.append(Part(**event))
+                elif kind == "receipt":
+                    self.receipts_acknowledged += event["acknowledged"]
+        # The end of its output, after a failed start too.
+        self._known.set()
 
-    async def _serve(self):
+
+class _Centre:
+    """The message centre itself; tells what happens on standard output."""
+
+    def __init__(self, port: int | None, answers: list[int], receipts: bool):
+        self.port, self.port_is_given = port or free_port(), port is not None
+        self.answers, self.receipts = answers, receipts
+        self.sessions, self.taken, self.receipts_under_way = {}, 0, set()
+
+    async def serve(self):
         server = await self._listen()
-        self._ready.set()
-        self._on_event({"event": "listening", "address": self.address})
-        sessions = {}
-        try:
-            while True:
-                event = await server.next()
-                if isinstance(event, smpp34.Esme):
-                    sessions[event.session_id] = event
-                    with self._lock:
-                        self.binds.append(event.system_id)
-                    self._on_event({"event": "bind", "system_id": event.system_id})
-                elif isinstance(event, smpp34.SubmitSmEvent):
-                    self._take(event, sessions.get(event.session_id))
-                elif isinstance(event, smpp34.Unbound):
-                    sessions.pop(event.session_id, None)
-                    self._on_event({"event": "unbound"})
-        finally:
-            await server.stop()
+        _tell("listening", address=f"{HOST}:{self.port}")
+        while True:
+            event = await server.next()
+            if isinstance(event, smpp34.Esme):
+                self.sessions[event.session_id] = event
+                _tell("bind", system_id=event.system_id)
+            elif isinstance(event, smpp34.SubmitSmEvent):
+                self._take(event)
+            elif isinstance(event, smpp34.Unbound):
+                self.sessions.pop(event.session_id, None)
+                _tell("unbound")
 
     async def _listen(self):
         """Another process may take a free port before this one does; a given port is tried once."""
-        for attempts_left in reversed(range(1 if self._port_is_given else LISTEN_ATTEMPTS)):
-            server = smpp34.Server(self.host, self.port, system_id="TestSMSC")
+        for attempts_left in reversed(range(1 if self.port_is_given else LISTEN_ATTEMPTS)):
+            server = smpp34.Server(HOST, self.port, system_id="TestSMSC")
             try:
                 await server.start()
                 return server
@@ -177,27 +193,37 @@ class Smsc:
                     raise
                 self.port = free_port()
 
-    def _take(self, event, session):
-        with self._lock:
-            status = self._answers.pop(0) if self._answers else smpp34.ESME_ROK
-            message_id = f"smsc-{len(self.parts) + 1}" if status == smpp34.ESME_ROK else None
-            part = _part(event, status, message_id)
-            self.parts.append(part)
-        if status == smpp34.ESME_ROK:
-            event.accept(message_id)
-        else:
+    def _take(self, event):
+        status = self.answers.pop(0) if self.answers else smpp34.ESME_ROK
+        self.taken += 1
+        message_id = f"smsc-{self.taken}" if status == smpp34.ESME_ROK else None
+        part = _part(event, status, message_id)
+        _tell("submit", **asdict(part))
+        if message_id is None:
             event.reject(status)
-        self._on_event({"event": "submit"} | asdict(part))
-        if self._receipts and message_id and session and session.can_receive:
-            self._loop.create_task(self._send_receipt(session, part))
+            return
+        event.accept(message_id)
+        session = self.sessions.get(event.session_id)
+        if self.receipts and session and session.can_receive:
+            receipt = asyncio.get_running_loop().create_task(self._send_receipt(session, part))
+            self.receipts_under_way.add(receipt)
+            receipt.add_done_callback(self.receipts_under_way.discard)
 
-    async def _send_receipt(self, session, part: Part):
+    @staticmethod
+    async def _send_receipt(session, part: Part):
         receipt = f"id:{part.message_id} sub:001 dlvrd:001 stat:DELIVRD err:000 text:".encode()
         answer = await session.deliver_sm(part.source, receipt, source_addr=part.to[1:], esm_class=DELIVERY_RECEIPT)
-        if answer.is_success:
-            with self._lock:
-                self.receipts_acknowledged += 1
-        self._on_event({"event": "receipt", "acknowledged": answer.is_success})
+        _tell("receipt", acknowledged=answer.is_success)
+
+
+def _tell(kind: str, **fields):
+    print(json.dumps({"event": kind} | fields), flush=True)
+
+
+def _end_with_standard_input():
+    sys.stdin.read()
+    # Not sys.exit: smpp34's threads call into an interpreter that is being taken down, and abort the process.
+    os._exit(0)
 
 
 def main():
@@ -207,14 +233,12 @@ def main():
                         help="command status for the first parts, one option each")
     parser.add_argument("--receipts", action="store_true", help="send a delivery receipt for each part")
     arguments = parser.parse_args()
-    printing = threading.Lock()
-
-    def tell(event: dict):
-        with printing:
-            print(json.dumps(event), flush=True)
-
-    with Smsc(arguments.port, arguments.answer, arguments.receipts, tell):
-        sys.stdin.read()
+    threading.Thread(target=_end_with_standard_input, daemon=True).start()
+    try:
+        asyncio.run(_Centre(arguments.port, arguments.answer, arguments.receipts).serve())
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
 
 
 if __name__ == "__main__":

@@ -101,7 +101,11 @@ fn run_all(selection: &Selection, report: &mut Report) -> Result<(), Error> {
     report.step("What the machine needs", || {
         tools::ensure(selection.suites(), selection.may_install)?;
         // The unit tests of the SMS gateways talk to a Python message centre.
-        if with_suites || selection.steps.contains(&Step::Unit) { venv::ensure(selection.may_install) } else { Ok(()) }
+        if with_suites || selection.steps.contains(&Step::Unit) {
+            venv::ensure(selection.may_install)
+        } else {
+            Ok(())
+        }
     })?;
     for &step in &selection.steps {
         match step {

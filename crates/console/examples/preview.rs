@@ -21,6 +21,8 @@ async fn main() -> std::io::Result<()> {
     let config = ConsoleConfig { public_url: format!("http://127.0.0.1:{port}"), ..ConsoleConfig::default() };
     let world = World::with(config, true).await;
     world.furnish().await;
+    world.furnish_billing().await;
+    world.tell().await;
     let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
     println!("http://127.0.0.1:{port}/ as {EMAIL}, {OTHER_EMAIL} or {OPERATOR_EMAIL}; password {PASSWORD}");
     let service = router(world.state.clone()).into_make_service_with_connect_info::<SocketAddr>();

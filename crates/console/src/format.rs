@@ -126,6 +126,16 @@ impl Zone {
         &self.tz
     }
 
+    /// The name with the offsets in force at the beginning and the end of a period, where they differ:
+    /// `Europe/Berlin (UTC+02:00, then UTC+01:00)`.
+    pub fn label_between(&self, start: UnixMicros, end: UnixMicros) -> String {
+        let (first, last) = (self.offset(start), self.offset(end.plus_micros(-1)));
+        if first == last {
+            return self.label(start);
+        }
+        format!("{} ({first}, then {last})", self.name)
+    }
+
     /// The first instant of a local day and the first after it.
     pub fn day(&self, date: Date) -> (UnixMicros, UnixMicros) {
         let noon = date.at(12, 0, 0, 0).to_zoned(self.tz.clone());
@@ -170,6 +180,16 @@ impl Moment {
         self.local.get(..10).unwrap_or(&self.local)
     }
 
+    /// The local time of day alone: `14:33:20`.
+    pub fn time(&self) -> &str {
+        self.local.get(11..).unwrap_or_default()
+    }
+
+    /// The `<time>` element with the date alone to be seen, where the time of day stands beside it.
+    pub fn as_date(&self) -> DateElement<'_> {
+        DateElement(self)
+    }
+
     /// The local hour and minute alone: `14:33`.
     pub fn clock(&self) -> &str {
         self.local.get(11..16).unwrap_or(&self.local)
@@ -188,6 +208,18 @@ impl fmt::Display for Moment {
 }
 
 impl askama::filters::HtmlSafe for Moment {}
+
+/// A [`Moment`] of which the date is shown.
+pub struct DateElement<'a>(&'a Moment);
+
+impl fmt::Display for DateElement<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Moment { utc, local, zone } = self.0;
+        write!(out, r#"<time datetime="{utc}" title="{local} {zone}">{}</time>"#, self.0.date())
+    }
+}
+
+impl askama::filters::HtmlSafe for DateElement<'_> {}
 
 #[cfg(test)]
 mod tests {
@@ -234,6 +266,15 @@ mod tests {
         assert_eq!(moment.full(), "2019-03-13 00:00:00 Asia/Shanghai (UTC+08:00)");
         assert_eq!(moment.utc, "2019-03-12T16:00:00Z");
         assert_eq!(moment.date(), "2019-03-13");
+    }
+
+    #[test]
+    fn a_period_over_a_clock_change_names_both_offsets() {
+        let at = |text: &str| UnixMicros::parse(text).expect("an instant");
+        let (start, end) = (at("2026-09-30T22:00:00Z"), at("2026-10-31T23:00:00Z"));
+        let berlin = Zone::named("Europe/Berlin");
+        assert_eq!(berlin.label_between(start, end), "Europe/Berlin (UTC+02:00, then UTC+01:00)");
+        assert_eq!(berlin.label_between(start, at("2026-10-01T22:00:00Z")), "Europe/Berlin (UTC+02:00)");
     }
 
     #[test]

@@ -85,6 +85,20 @@ pub trait Clock: Send + Sync + 'static {
     fn now(&self) -> UnixMicros;
 }
 
+/// How far back a clock may step without being followed; see [`never_back`].
+pub const STEP_BACK_MAX_MICROS: i64 = 5 * MINUTE_MICROS;
+
+/// The instant of a change whose predecessor on the same account happened at `last`.
+///
+/// Two nodes' clocks differ by a little, and a clock that ran ahead is set back. An account's own time does not
+/// follow: its lines would stand in another order by time than by booking, and a balance as of an instant would
+/// change after the fact (R27). A step of more than [`STEP_BACK_MAX_MICROS`] is followed: then the last change had
+/// the wrong time, and time must not stand still until the clock gets there.
+pub fn never_back(clock: UnixMicros, last: UnixMicros) -> UnixMicros {
+    let behind = last.0.saturating_sub(clock.0);
+    if (1..=STEP_BACK_MAX_MICROS).contains(&behind) { last } else { clock }
+}
+
 /// A clock that stands still until it is moved: for tests and simulations.
 #[derive(Debug, Default)]
 pub struct ManualClock(AtomicI64);
@@ -350,6 +364,20 @@ mod tests {
         assert_eq!(month_text(number), "2026-12");
         for wrong in ["2026-13", "2026-00", "2026-1", "26-01", "2026/01", "", "2026-01-01", "+026-01"] {
             assert_eq!(month_number(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn r27_an_accounts_time_does_not_follow_a_small_step_back() {
+        let last = UnixMicros(1_795_320_000_000_000);
+        for (clock, expected) in [
+            (last.0 + 1, last.0 + 1),
+            (last.0 - 1, last.0),
+            (last.0 - STEP_BACK_MAX_MICROS, last.0),
+            (last.0 - STEP_BACK_MAX_MICROS - 1, last.0 - STEP_BACK_MAX_MICROS - 1),
+            (i64::MIN, i64::MIN),
+        ] {
+            assert_eq!(never_back(UnixMicros(clock), last), UnixMicros(expected), "{clock}");
         }
     }
 

@@ -8,6 +8,7 @@ mod clock;
 mod config;
 mod demo;
 mod doors;
+mod jobs;
 mod logging;
 mod ops;
 mod secrets;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use indicia_accounts::sms::SmsGateway;
 use indicia_console::{ConsoleConfig, ConsoleState, Demo, DnsAdvice};
 use indicia_delivery::dns::HickoryResolver;
 use indicia_delivery::verp::Verp;
@@ -49,6 +50,13 @@ pub struct Addresses {
     pub submission: Vec<SocketAddr>,
 }
 
+/// What is not the configuration's: the demo's parts, and the way of texts.
+#[derive(Default)]
+pub struct Beside {
+    pub demo: Option<Demo>,
+    pub sms: Option<Arc<dyn SmsGateway>>,
+}
+
 /// A running node.
 pub struct Service {
     pub addresses: Addresses,
@@ -72,7 +80,8 @@ pub async fn run(config: Config) -> Done {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let store = Store::open(&config.store.url, &config.data_dir, clock.clone()).await?;
     let signals = StopSignals::catch()?;
-    let service = Service::start(&config, store, clock, None).await?;
+    let beside = Beside { demo: None, sms: config.sms.gateway(clock.clone())? };
+    let service = Service::start(&config, store, clock, beside).await?;
     println!("ready");
     let signal = signals.wait().await;
     tracing::info!(signal, "stopping");
@@ -112,7 +121,7 @@ impl Service {
         config: &Config,
         store: Store,
         clock: Arc<dyn Clock>,
-        demo: Option<Demo>,
+        beside: Beside,
     ) -> Result<Service, Failure> {
         let lock = store.become_server(&config.data_dir).await?;
         let mut registry = Registry::default();
@@ -129,11 +138,12 @@ impl Service {
             clock.clone(),
             &mut registry,
         )?);
-        let console = console_router(config, &store, demo)?;
+        let console = console_router(config, &store, beside.demo)?;
         let submission = crate::doors::submission(config, &store, &admission, &doors, &mut registry).await?;
         let inbound =
             crate::doors::inbound(config, &store, Arc::new(verp(config, verp_key)), &doors, &mut registry)
                 .await?;
+        let jobs = crate::jobs::jobs(config, &store, beside.sms, &mut registry).await?;
         let ops = Ops::new(registry, store.clone());
 
         let api = serve_http("api.listen", config.api.listen, api, &doors, &mut door_tasks).await?;
@@ -141,7 +151,7 @@ impl Service {
         let mut background_tasks = Vec::new();
         serve_http("metrics.listen", config.metrics.listen, ops.router(), &background, &mut background_tasks)
             .await?;
-        background_tasks.push(tokio::spawn(indicia_accounts::run(store.clone(), background.clone())));
+        background_tasks.push(tokio::spawn(indicia_accounts::run(jobs, background.clone())));
         let pulse_stop = CancellationToken::new();
         let pulse = tokio::spawn(pulse(store.clone(), delivery.clone(), pulse_stop.clone()));
         let addresses = Addresses { api, submission: submission.addresses.clone() };

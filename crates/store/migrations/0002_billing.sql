@@ -16,6 +16,8 @@ ALTER TABLE account_state ADD COLUMN credit_limit_micros BIGINT NOT NULL DEFAULT
 ALTER TABLE account_state ADD COLUMN open_micros BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE account_state ADD COLUMN due_micros BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE account_state ADD COLUMN overdue_since BIGINT;
+-- changed_at: when money or mails last moved; the account's time does not run back behind it.
+ALTER TABLE account_state ADD COLUMN changed_at BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE account_state ADD COLUMN alert_percent BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE account_state ADD COLUMN alert_floor BIGINT NOT NULL DEFAULT -1;
 
@@ -92,6 +94,7 @@ CREATE TABLE bill (
 );
 CREATE UNIQUE INDEX bill_hour ON bill (account_id, hour_start, number);
 CREATE INDEX bill_open ON bill (account_id, hour_start) WHERE settled_at IS NULL;
+CREATE INDEX bill_uncalled ON bill (hour_start, account_id) WHERE settled_at IS NULL AND due_at IS NULL;
 CREATE INDEX bill_settlement ON bill (account_id, settlement_id) WHERE settlement_id IS NOT NULL;
 
 -- R11: bills paid together.

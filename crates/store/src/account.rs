@@ -12,6 +12,10 @@ use crate::ledger::append;
 use crate::setting::{Counted, next_counted_id};
 use crate::{Result, Store, StoreError};
 
+/// Under which the installation's own domain, sender and mail are kept. There is no account row of this number, so
+/// nobody is charged; accounts count from 1,000,000,000,000,001.
+pub const SYSTEM_ACCOUNT_ID: i64 = 1;
+
 /// An account as it was registered.
 #[derive(Clone, Debug)]
 pub struct Account {
@@ -130,7 +134,7 @@ impl Store {
             .execute(&mut *transaction)
             .await
             .map_err(|error| email_taken(error, &email))?;
-        insert_state(&mut transaction, account_id, policy).await?;
+        insert_state(&mut transaction, account_id, policy, now).await?;
         if policy.free_total_mails > 0 {
             let opening = Transfer {
                 account_id,
@@ -376,17 +380,23 @@ fn email_taken(error: sqlx::Error, email: &str) -> CreateError {
     }
 }
 
-async fn insert_state(connection: &mut AnyConnection, account_id: i64, policy: &Policy) -> Result<()> {
+async fn insert_state(
+    connection: &mut AnyConnection,
+    account_id: i64,
+    policy: &Policy,
+    now: UnixMicros,
+) -> Result<()> {
     sqlx::query(
         "INSERT INTO account_state (account_id, status, quota_level, daily_quota, quota_day, quota_day_used, quota_month, \
-         quota_month_used, free_left, free_day, free_day_used, payg_mails, cash_micros, ledger_sequence) \
-         VALUES ($1, 0, $2, $3, 0, 0, 0, 0, $4, 0, 0, 0, 0, $5)",
+         quota_month_used, free_left, free_day, free_day_used, payg_mails, cash_micros, ledger_sequence, changed_at) \
+         VALUES ($1, 0, $2, $3, 0, 0, 0, 0, $4, 0, 0, 0, 0, $5, $6)",
     )
     .bind(account_id)
     .bind(policy.initial_level)
     .bind(policy.initial_daily_quota)
     .bind(policy.free_total_mails)
     .bind(i64::from(policy.free_total_mails > 0))
+    .bind(now.0)
     .execute(connection)
     .await?;
     Ok(())

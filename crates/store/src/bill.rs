@@ -14,7 +14,7 @@ use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use crate::books::Books;
 use crate::collection::{SettlementCause, call_in, settle};
-use crate::{Result, Store};
+use crate::{Result, Store, StoreError};
 
 /// One bill of one clock hour.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,22 +98,51 @@ const BILL: &str = "SELECT account_id, bill_id, hour_start, hour_end, day, numbe
     due_at, settled_at, settlement_id FROM bill";
 
 impl Store {
-    /// Makes the bills that are due to be made, and collects.
+    /// Makes the bills that are due to be made, and collects. An error is the first account's that had one; all others
+    /// are billed.
     pub async fn make_bills(&self, prices: &PriceList, policy: &CollectionPolicy) -> Result<BillingRound> {
         let mut round = BillingRound::default();
+        let mut failed = None;
         loop {
-            let accounts = self.accounts_to_bill().await?;
+            let (accounts, before) = (self.accounts_to_bill().await?, round);
             for account_id in &accounts {
-                round.add(self.bill_account(*account_id, prices, policy).await?);
+                self.bill_whole_account(*account_id, prices, policy, &mut round, &mut failed).await;
             }
-            if accounts.len() < ACCOUNTS_MAX as usize {
+            // What nothing could be billed of would come again for ever.
+            if accounts.len() < ACCOUNTS_MAX as usize || round == before {
                 break;
             }
         }
         for account_id in self.accounts_to_collect().await? {
-            round.add(self.bill_account(account_id, prices, policy).await?);
+            self.bill_whole_account(account_id, prices, policy, &mut round, &mut failed).await;
         }
-        Ok(round)
+        failed.map_or(Ok(round), Err)
+    }
+
+    /// All hours of an account, however many. An account that cannot be billed keeps no other from it.
+    async fn bill_whole_account(
+        &self,
+        account_id: i64,
+        prices: &PriceList,
+        policy: &CollectionPolicy,
+        round: &mut BillingRound,
+        failed: &mut Option<StoreError>,
+    ) {
+        loop {
+            match self.bill_account(account_id, prices, policy).await {
+                Ok(done) => {
+                    round.add(done);
+                    if done.bills < HOURS_MAX as u64 {
+                        return;
+                    }
+                }
+                Err(error) => {
+                    tracing::error!(account_id, %error, "an account could not be billed; the next round tries again");
+                    failed.get_or_insert(error);
+                    return;
+                }
+            }
+        }
     }
 
     async fn accounts_to_bill(&self) -> Result<Vec<i64>> {
@@ -129,13 +158,15 @@ impl Store {
 
     /// Accounts that have open bills of hours before this local month, which the 1st has not called in yet.
     async fn accounts_to_collect(&self) -> Result<Vec<i64>> {
+        let now = self.now();
         let rows = sqlx::query(
-            "SELECT b.account_id, MIN(b.hour_start), a.zone FROM bill b JOIN account a ON a.account_id = b.account_id \
-             WHERE b.settled_at IS NULL AND b.due_at IS NULL GROUP BY b.account_id, a.zone",
+            "SELECT b.account_id, b.oldest, a.zone FROM (SELECT account_id, MIN(hour_start) AS oldest FROM bill \
+             WHERE settled_at IS NULL AND due_at IS NULL AND hour_start < $1 GROUP BY account_id) AS b \
+             JOIN account a ON a.account_id = b.account_id",
         )
+        .bind(latest_month_start(now).0)
         .fetch_all(self.read())
         .await?;
-        let now = self.now();
         let mut accounts = Vec::new();
         for row in &rows {
             let (account_id, oldest, zone): (i64, i64, String) =
@@ -332,6 +363,15 @@ impl Store {
             outstanding: MoneyMicros(amount - paid),
         })
     }
+}
+
+/// No zone's present month began later: the month is on everywhere 12 hours after UTC's, and begins 14 hours before.
+/// So a look for bills of earlier months need not read those of this one.
+fn latest_month_start(now: UnixMicros) -> UnixMicros {
+    let utc = time::TimeZone::UTC;
+    let (month, _) = local_month(&utc, now.plus_micros(14 * time::HOUR_MICROS));
+    let begins = time::local_month_numbered(&utc, month).0;
+    begins.plus_micros(12 * time::HOUR_MICROS).min(now)
 }
 
 /// The job that calls in open bills on the 1st, by local month.

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use indicia_domain::account::AccountStatus;
 use indicia_domain::ledger::{Kind, LedgerAccount, Transfer, Unit, Validity};
 use indicia_domain::money::MoneyMicros;
-use indicia_domain::time::{TimeZone, UnixMicros, zone};
+use indicia_domain::time::{TimeZone, UnixMicros, never_back, zone};
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use crate::ledger::append;
@@ -21,7 +21,7 @@ pub(crate) struct Books {
     pub account_id: i64,
     pub zone_name: String,
     pub zone: TimeZone,
-    /// Taken under the lock, so that no deduction can come between.
+    /// Taken under the lock, so that no deduction can come between, and never before the last change.
     pub now: UnixMicros,
     pub status: AccountStatus,
     pub credit_limit: MoneyMicros,
@@ -60,7 +60,7 @@ impl Books {
     ) -> Result<Option<Books>> {
         let sql = format!(
             "SELECT a.zone, s.status, s.cash_micros, s.credit_limit_micros, s.open_micros, s.due_micros, s.overdue_since, \
-             s.payg_mails, s.free_left, s.ledger_sequence, s.alert_percent, s.alert_floor \
+             s.payg_mails, s.free_left, s.ledger_sequence, s.alert_percent, s.alert_floor, s.changed_at \
              FROM account_state s JOIN account a ON a.account_id = s.account_id WHERE s.account_id = $1{}",
             if store.engine().for_update().is_empty() { "" } else { " FOR UPDATE OF s" }
         );
@@ -71,7 +71,7 @@ impl Books {
             account_id,
             zone: zone(&zone_name).map_err(|error| StoreError::Corrupt(error.to_string()))?,
             zone_name,
-            now: store.now(),
+            now: never_back(store.now(), UnixMicros(row.try_get(12)?)),
             status: AccountStatus(row.try_get(1)?),
             cash: row.try_get(2)?,
             credit_limit: MoneyMicros(row.try_get(3)?),
@@ -194,8 +194,8 @@ impl Books {
         append(connection, &self.lines).await?;
         sqlx::query(
             "UPDATE account_state SET status = $1, cash_micros = $2, credit_limit_micros = $3, open_micros = $4, due_micros = $5, \
-             overdue_since = $6, payg_mails = $7, free_left = $8, ledger_sequence = $9, alert_percent = $10, alert_floor = $11 \
-             WHERE account_id = $12",
+             overdue_since = $6, payg_mails = $7, free_left = $8, ledger_sequence = $9, alert_percent = $10, alert_floor = $11, \
+             changed_at = $12 WHERE account_id = $13",
         )
         .bind(self.status.0)
         .bind(self.cash)
@@ -208,6 +208,7 @@ impl Books {
         .bind(self.sequence)
         .bind(self.alert_percent)
         .bind(self.alert_floor)
+        .bind(self.now.0)
         .bind(self.account_id)
         .execute(connection)
         .await?;

@@ -7,6 +7,7 @@ use indicia_domain::time::UnixMicros;
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 
+use crate::account::SYSTEM_ACCOUNT_ID;
 use crate::invalid::escape_like;
 use crate::{Result, Store, StoreError};
 
@@ -16,7 +17,7 @@ pub struct Message {
     pub account_id: i64,
     pub message_id: i64,
     pub accepted_at: UnixMicros,
-    /// `api`, `smtp` or `relay`.
+    /// As [`indicia_domain::mail::Via`] is written.
     pub via: String,
     pub sender_id: i64,
     pub domain_id: i64,
@@ -160,6 +161,9 @@ impl Store {
 
     /// Whose message it is: for operators, who know a message by its id alone.
     pub async fn account_of_message(&self, message_id: i64) -> Result<Option<i64>> {
+        if self.message(SYSTEM_ACCOUNT_ID, message_id).await?.is_some() {
+            return Ok(Some(SYSTEM_ACCOUNT_ID));
+        }
         let mut last = i64::MIN;
         loop {
             // Every key leads with the account: asking each in turn stays cheap and works over several clusters.

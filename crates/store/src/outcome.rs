@@ -127,7 +127,7 @@ impl Store {
             if let Some(account) = accounts.get_mut(&outcome.key.account_id) {
                 let (message_id, accepted_at) = (outcome.key.message_id, outcome.accepted_at);
                 let memo = "given up by our own fault";
-                account.reverse(&mut transaction, message_id, accepted_at, 1, self.now(), memo).await?;
+                account.reverse(&mut transaction, message_id, accepted_at, 1, memo).await?;
             }
         }
         write_attempts(&mut transaction, outcomes, node).await?;

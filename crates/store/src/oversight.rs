@@ -205,6 +205,30 @@ impl Store {
         rows.iter().map(crate::ledger::transfer_of).collect()
     }
 
+    /// Credits and adjustments of an account, newest first. They are the lines from or to the outside and from or to
+    /// what is granted, which are few and have an index, however many mails there are.
+    pub async fn lines_by_hand(&self, account_id: i64, limit: i64) -> Result<Vec<Transfer>> {
+        let branch = |number: usize, side: &str| {
+            format!(
+                "SELECT * FROM ({} WHERE account_id = ${number} AND {side} AND kind IN ('credit', 'adjustment')) AS side{number}",
+                crate::ledger::LINE
+            )
+        };
+        let sql = format!(
+            "{} UNION ALL {} UNION ALL {} UNION ALL {} ORDER BY sequence DESC LIMIT $5",
+            branch(1, "from_account = 'outside'"),
+            branch(2, "to_account = 'outside' AND to_account <> 'consumed'"),
+            branch(3, "from_account = 'granted'"),
+            branch(4, "to_account = 'granted' AND to_account <> 'consumed'"),
+        );
+        let mut query = sqlx::query(AssertSqlSafe(sql));
+        for _ in 0..4 {
+            query = query.bind(account_id);
+        }
+        let rows = query.bind(limit).fetch_all(self.read()).await?;
+        rows.iter().map(crate::ledger::transfer_of).collect()
+    }
+
     /// Mails granted to each package, less those given back, by lines before an instant: purchases, exchanges,
     /// refunds and adjustments, never sends. By ledger account (`package:ID`).
     pub async fn grants_before(&self, account_id: i64, at: UnixMicros) -> Result<HashMap<String, i64>> {
@@ -290,7 +314,7 @@ impl Store {
     ) -> Result<Vec<AccountBills>> {
         let sql = format!(
             "SELECT a.account_id, a.name, COUNT(*), {}, {} AS billed, {} {MONTH} \
-             GROUP BY a.account_id, a.name ORDER BY billed DESC, a.account_id LIMIT $7",
+             GROUP BY a.account_id, a.name ORDER BY billed DESC, a.account_id LIMIT $5",
             sum("b.mails"),
             sum("b.amount_micros"),
             sum("CASE WHEN b.settled_at IS NULL THEN b.amount_micros ELSE 0 END"),

@@ -11,7 +11,7 @@ use indicia_domain::ledger::free_credit::FreeCredit;
 use indicia_domain::ledger::{Kind, LedgerAccount, Transfer, Unit};
 use indicia_domain::mail::State;
 use indicia_domain::quota::Allowance;
-use indicia_domain::time::{UnixMicros, local_day, zone};
+use indicia_domain::time::{UnixMicros, local_day, never_back, zone};
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
@@ -283,9 +283,8 @@ impl Store {
     pub async fn cancel(&self, account_id: i64, message_id: i64, by: &str) -> Result<Cancelled> {
         let event_id = self.next_id().await?;
         let mut transaction = self.begin().await?;
-        let Some(mut account) = Reversing::load(self, &mut transaction, account_id).await? else {
-            return Ok(Cancelled::NotFound);
-        };
+        // Nobody paid for the installation's own mail: there is no account, and nothing to give back.
+        let mut account = Reversing::load(self, &mut transaction, account_id).await?;
         let message = sqlx::query(
             "SELECT accepted_at, sender_id, day FROM message WHERE account_id = $1 AND message_id = $2",
         )
@@ -301,12 +300,20 @@ impl Store {
             return Ok(Cancelled::NothingToCancel);
         }
         let mails = rows.len() as i64;
+        let reply = match &mut account {
+            Some(account) => {
+                let memo = "cancelled before the first attempt";
+                account.reverse(&mut transaction, message_id, accepted_at, mails, memo).await?;
+                "cancelled before its first attempt; its charge was reversed"
+            }
+            None => "cancelled before its first attempt; it was charged to nobody",
+        };
         for row in &rows {
             sqlx::query(
                 "UPDATE recipient SET state = $1, reply = $2, updated_at = $3 WHERE account_id = $4 AND message_id = $5 AND number = $6",
             )
             .bind(State::Cancelled as i64)
-            .bind("cancelled before its first attempt; its charge was reversed")
+            .bind(reply)
             .bind(self.now().0)
             .bind(account_id)
             .bind(message_id)
@@ -314,16 +321,6 @@ impl Store {
             .execute(&mut *transaction)
             .await?;
         }
-        account
-            .reverse(
-                &mut transaction,
-                message_id,
-                accepted_at,
-                mails,
-                self.now(),
-                "cancelled before the first attempt",
-            )
-            .await?;
         sqlx::query("UPDATE usage_day SET accepted = accepted - $1 WHERE account_id = $2 AND sender_id = $3 AND day = $4")
             .bind(mails)
             .bind(account_id)
@@ -483,6 +480,8 @@ pub(crate) struct Reversing {
     free: FreeCredit,
     pay_as_you_go_mails: i64,
     sequence: i64,
+    /// Taken under the lock, and never before the last change.
+    now: UnixMicros,
 }
 
 impl Reversing {
@@ -493,7 +492,7 @@ impl Reversing {
     ) -> Result<Option<Reversing>> {
         let sql = format!(
             "SELECT a.zone, s.daily_quota, s.quota_day, s.quota_day_used, s.quota_month, s.quota_month_used, s.free_left, \
-             s.free_day, s.free_day_used, s.payg_mails, s.ledger_sequence FROM account_state s \
+             s.free_day, s.free_day_used, s.payg_mails, s.ledger_sequence, s.changed_at FROM account_state s \
              JOIN account a ON a.account_id = s.account_id WHERE s.account_id = $1{}",
             if store.engine().for_update().is_empty() { "" } else { " FOR UPDATE OF s" }
         );
@@ -515,6 +514,7 @@ impl Reversing {
             free: FreeCredit { total_left: row.try_get(6)?, day: row.try_get(7)?, day_used: row.try_get(8)? },
             pay_as_you_go_mails: row.try_get(9)?,
             sequence: row.try_get(10)?,
+            now: never_back(store.now(), UnixMicros(row.try_get(11)?)),
         }))
     }
 
@@ -525,7 +525,6 @@ impl Reversing {
         message_id: i64,
         accepted_at: UnixMicros,
         mails: i64,
-        now: UnixMicros,
         memo: &str,
     ) -> Result<()> {
         let lines = crate::ledger::lines_of(connection, self.account_id, message_id).await?;
@@ -550,7 +549,7 @@ impl Reversing {
                 account_id: self.account_id,
                 sequence: self.sequence,
                 transaction_id: message_id,
-                at: now,
+                at: self.now,
                 kind: Kind::Reversal,
                 unit: Unit::Mail,
                 from: LedgerAccount::Consumed,
@@ -579,7 +578,7 @@ impl Reversing {
     async fn save(&self, connection: &mut AnyConnection) -> Result<()> {
         sqlx::query(
             "UPDATE account_state SET quota_day_used = $1, quota_month_used = $2, free_left = $3, free_day_used = $4, \
-             payg_mails = $5, ledger_sequence = $6 WHERE account_id = $7",
+             payg_mails = $5, ledger_sequence = $6, changed_at = $7 WHERE account_id = $8",
         )
         .bind(self.allowance.day_used)
         .bind(self.allowance.month_used)
@@ -587,6 +586,7 @@ impl Reversing {
         .bind(self.free.day_used)
         .bind(self.pay_as_you_go_mails)
         .bind(self.sequence)
+        .bind(self.now.0)
         .bind(self.account_id)
         .execute(connection)
         .await?;

@@ -13,6 +13,10 @@ use crate::format;
 const HEIGHT: i64 = 120;
 const COLUMN_WIDTH: i64 = 40;
 const GAP: i64 = 12;
+/// Characters that fit below the drawing on a wide page.
+const LABEL_CHARACTERS: usize = 110;
+/// More columns than this are labelled sparsely on a narrow page.
+const COLUMNS_WITH_LABEL: usize = 16;
 
 /// One day.
 #[derive(Clone, Debug)]
@@ -36,6 +40,12 @@ impl Columns {
     fn scale(&self) -> i64 {
         let highest = self.columns.iter().map(Column::total).max().unwrap_or(0);
         round_up_for_axis(highest)
+    }
+
+    /// Every how manyth column carries its label, so that labels do not run into each other; the table has all.
+    fn label_step(&self) -> usize {
+        let longest = self.columns.iter().map(|column| column.label.len()).max().unwrap_or(0);
+        (self.columns.len() * (longest + 1)).div_ceil(LABEL_CHARACTERS).max(1)
     }
 
     fn description(&self) -> String {
@@ -116,9 +126,12 @@ impl fmt::Display for Columns {
             format::mails(scale / 2)
         )?;
         self.write_drawing(out, scale)?;
-        out.write_str(r#"<div class="columns-days" aria-hidden="true">"#)?;
-        for column in &self.columns {
-            write!(out, "<span>{}</span>", escape(&column.label))?;
+        let many = if self.columns.len() > COLUMNS_WITH_LABEL { " columns-many" } else { "" };
+        write!(out, r#"<div class="columns-days{many}" aria-hidden="true">"#)?;
+        let step = self.label_step();
+        for (index, column) in self.columns.iter().enumerate() {
+            let label = if index.is_multiple_of(step) { escape(&column.label) } else { String::new() };
+            write!(out, "<span>{label}</span>")?;
         }
         out.write_str(r#"</div></div><ul class="legend">"#)?;
         for (index, (name, ink)) in self.series.iter().enumerate() {
@@ -152,6 +165,19 @@ mod tests {
         assert_eq!(height_of(5, 4), HEIGHT);
         assert_eq!(height_of(0, 10), 0);
         assert_eq!(height_of(i64::MAX, 1), HEIGHT);
+    }
+
+    #[test]
+    fn labels_of_many_columns_are_thinned_and_all_are_in_the_table() {
+        let column = |day: i64| Column { label: format!("11-{day:02}"), values: vec![day] };
+        let columns = Columns {
+            title: "Mails per day".into(),
+            series: vec![("Paid".into(), Ink::Used)],
+            columns: (1..=31).map(column).collect(),
+        };
+        let html = columns.to_string();
+        assert_eq!((columns.label_step(), html.matches("<span></span>").count()), (2, 15));
+        assert!(html.contains("columns-many") && html.contains(r#"<th scope="row">11-02</th>"#), "{html}");
     }
 
     #[test]

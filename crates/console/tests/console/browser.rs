@@ -6,7 +6,7 @@ use axum::{
     Router,
     body::Body,
     extract::ConnectInfo,
-    http::{HeaderMap, Method, Request, StatusCode, header},
+    http::{HeaderMap, Method, Request, Response, StatusCode, header},
 };
 use http_body_util::BodyExt;
 use indicia_console::router;
@@ -58,8 +58,30 @@ impl Browser {
         self.post("/login", &[("csrf", &csrf), ("email", email), ("password", password)]).await
     }
 
+    /// A page whose body is still to be read.
+    pub async fn open(&mut self, path: &str) -> Response<Body> {
+        let request = self.request(Method::GET, path, None);
+        self.service.clone().oneshot(request).await.expect("an answer")
+    }
+
     /// One request without following where it leads.
     pub async fn once(&mut self, method: Method, path: &str, form: Option<&[(&str, &str)]>) -> Answer {
+        let request = self.request(method, path, form);
+        let response = self.service.clone().oneshot(request).await.expect("an answer");
+        let (parts, body) = response.into_parts();
+        let bytes = body.collect().await.expect("the whole body").to_bytes();
+        for cookie in parts.headers.get_all(header::SET_COOKIE) {
+            self.keep(cookie.to_str().expect("an ASCII cookie"));
+        }
+        Answer {
+            status: parts.status,
+            headers: parts.headers,
+            text: String::from_utf8_lossy(&bytes).into_owned(),
+            path: path.to_owned(),
+        }
+    }
+
+    fn request(&self, method: Method, path: &str, form: Option<&[(&str, &str)]>) -> Request<Body> {
         let mut request = Request::builder().method(method).uri(path);
         if !self.cookies.is_empty() {
             let line: Vec<String> =
@@ -83,18 +105,7 @@ impl Browser {
         };
         let mut request = request.body(body).expect("a request");
         request.extensions_mut().insert(ConnectInfo(self.peer));
-        let response = self.service.clone().oneshot(request).await.expect("an answer");
-        let (parts, body) = response.into_parts();
-        let bytes = body.collect().await.expect("the whole body").to_bytes();
-        for cookie in parts.headers.get_all(header::SET_COOKIE) {
-            self.keep(cookie.to_str().expect("an ASCII cookie"));
-        }
-        Answer {
-            status: parts.status,
-            headers: parts.headers,
-            text: String::from_utf8_lossy(&bytes).into_owned(),
-            path: path.to_owned(),
-        }
+        request
     }
 
     fn keep(&mut self, cookie: &str) {

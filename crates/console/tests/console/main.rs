@@ -1,7 +1,11 @@
 //! The console by its HTTP face, on a store of its own for each test.
 
+mod billing;
 mod browser;
+mod change;
 mod demo;
+mod messages;
+mod operator;
 mod pages;
 mod purchase;
 mod sign_in;

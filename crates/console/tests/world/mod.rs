@@ -15,6 +15,7 @@ use indicia_domain::{
     ledger::price::PriceList,
     mail::{Via, admission::Policy, recipient::Recipient},
     money::MoneyMicros,
+    notice::Channel,
     outcome::{ErrorClassification, Phase, Verdict},
     time::{Clock, DAY_MICROS, MINUTE_MICROS, ManualClock, SECOND_MICROS, UnixMicros},
 };
@@ -23,9 +24,12 @@ use indicia_store::{
     account::NewAccount,
     admission::{Admission, Submission},
     audit::{Actor, ActorKind},
+    bill::BillingRound,
     directory::{DkimKey, SendType},
+    money::TopUp,
+    notice::{Dispatch, Handover},
     outcome::Outcome,
-    package::{PurchaseRequest, Receipt},
+    package::{PurchaseRequest, Receipt, RefundRequest, RenewRequest, UpgradeRequest},
     queue::QueuedMail,
 };
 
@@ -35,6 +39,9 @@ pub const OTHER_EMAIL: &str = "post@fjord.example";
 pub const OPERATOR_EMAIL: &str = "root@indicia.example";
 /// 2026-11-22 14:33:20 in Shanghai.
 pub const NOW: UnixMicros = UnixMicros(1_795_329_200 * SECOND_MICROS);
+
+/// How old the world's accounts are.
+const ACCOUNT_AGE_DAYS: i64 = 230;
 
 pub struct World {
     pub state: ConsoleState,
@@ -66,7 +73,8 @@ impl World {
 
     pub async fn with(config: ConsoleConfig, is_demo: bool) -> Self {
         let folder = tempfile::tempdir().expect("a folder for the store");
-        let clock = Arc::new(ManualClock::at(NOW));
+        // The accounts are older than anything that happens to them.
+        let clock = Arc::new(ManualClock::at(NOW.plus_micros(-ACCOUNT_AGE_DAYS * DAY_MICROS)));
         let store = Store::open("sqlite", folder.path(), clock.clone()).await.expect("a fresh store");
         let account_id = account(&store, "Northwind Paper", EMAIL, "Asia/Shanghai").await;
         let other_id = account(&store, "Fjord & Sons <Ltd>", OTHER_EMAIL, "Europe/Berlin").await;
@@ -74,6 +82,7 @@ impl World {
         let sender =
             sending(&store, account_id, "news.northwind.example", "hello@news.northwind.example").await;
         let other_sender = sending(&store, other_id, "fjord.example", "post@fjord.example").await;
+        clock.set(NOW);
         let demo = is_demo.then(|| Demo { inbox: Arc::new(Inbox), clock: Arc::new(Hands(clock.clone())) });
         let (admission, _) = Admission::start(store.clone(), Policy::default(), None);
         let state = ConsoleState::new(config, store.clone(), PriceList::default(), Policy::default(), demo);
@@ -96,6 +105,43 @@ impl World {
             by: Actor::new(ActorKind::Account, EMAIL),
         };
         self.store.purchase(&request, &PriceList::default()).await.expect("a purchase")
+    }
+
+    /// A payment that a provider tells of, under a reference of its own.
+    pub async fn pay(&self, account_id: i64, amount: MoneyMicros, reference: &str) -> bool {
+        let top_up = TopUp {
+            provider: "stripe".into(),
+            event_id: format!("evt_{reference}"),
+            payment_reference: reference.into(),
+            account_id,
+            amount,
+            memo: format!("stripe payment {reference}"),
+        };
+        self.store.top_up(&top_up).await.expect("a top-up").booked
+    }
+
+    /// One round of the billing job.
+    pub async fn bill(&self) -> BillingRound {
+        self.store
+            .make_bills(&PriceList::default(), &self.state.config.collection)
+            .await
+            .expect("a round of bills")
+    }
+
+    /// `count` mails at an instant, in messages of up to 90. Returns the messages.
+    pub async fn send_many(&self, account_id: i64, at: UnixMicros, count: usize, fate: Fate) -> Vec<i64> {
+        self.clock.set(at);
+        let to: Vec<String> = (0..count).map(|n| format!("reader{n}@club.example")).collect();
+        let mut messages = Vec::new();
+        for part in to.chunks(90) {
+            messages.push(self.send(account_id, "Your weekly paper digest", part, fate).await);
+        }
+        messages
+    }
+
+    /// Takes a mail that waits out of the queue, which gives its charge back (R03).
+    pub async fn cancel(&self, account_id: i64, message_id: i64) {
+        self.store.cancel(account_id, message_id, "test").await.expect("cancelled");
     }
 
     /// Accepts a mail and lets it come to its end. Returns its id.
@@ -231,6 +277,96 @@ impl World {
         self.send(id, "Confirm your subscription", &["new.reader@example.org".into()], Fate::Waiting).await;
         self.send(self.other_id, "Nobody else's business", &["secret@example.org".into()], Fate::Delivered)
             .await;
+    }
+}
+
+impl World {
+    /// The other account's autumn without a package that pays: bills of hours, of the day that has 25 of them too, a
+    /// correction, a collection on the 1st that the balance does not cover; then, on the first account, what
+    /// can be done with packages.
+    pub async fn furnish_billing(&self) {
+        let id = self.other_id;
+        let at = |text: &str| UnixMicros::parse(text).expect("an instant");
+        self.clock.set(at("2026-10-02T08:00:00Z"));
+        self.store.set_daily_quota(id, 20_000, Some(7), "a long history elsewhere").await.expect("a quota");
+        self.pay(id, MoneyMicros(1_500_000), "pi_3QK1").await;
+        for (hour, count) in [
+            ("2026-10-12T07:10:00Z", 1_420),
+            ("2026-10-12T09:20:00Z", 1_017),
+            ("2026-10-25T00:30:00Z", 900),
+            ("2026-10-25T01:30:00Z", 640),
+            ("2026-10-28T14:00:00Z", 2_300),
+        ] {
+            self.send_many(id, at(hour), count, Fate::Delivered).await;
+        }
+        let lost = self.send_many(id, at("2026-10-29T06:15:00Z"), 410, Fate::Waiting).await;
+        self.clock.set(at("2026-10-29T08:00:00Z"));
+        self.bill().await;
+        if let Some(message) = lost.last() {
+            self.cancel(id, *message).await;
+        }
+        self.clock.set(at("2026-11-01T00:00:00Z"));
+        self.bill().await;
+        self.clock.set(NOW.plus_micros(-MINUTE_MICROS));
+        self.send_many(self.account_id, NOW.plus_micros(-MINUTE_MICROS), 1, Fate::Waiting).await;
+        self.change_packages().await;
+        self.clock.set(NOW);
+    }
+
+    /// A renewal, a refund, and an exchange of a package that is to start later.
+    async fn change_packages(&self) {
+        let (id, prices) = (self.account_id, PriceList::default());
+        let by = Actor::new(ActorKind::Account, EMAIL);
+        let rows = self.store.packages(id, &Default::default()).await.expect("packages");
+        let live = rows.iter().find(|row| self.clock.now() < row.package.ends_at).expect("one that works");
+        let instance_id = live.package.instance_id.clone();
+        let renewal =
+            RenewRequest { account_id: id, instance_id, idempotency_key: None, nonce: None, by: by.clone() };
+        self.store.renew(&renewal, &prices).await.expect("a renewal");
+        let instance_id = self.buy(id, 50_000).await.instance_ids.remove(0);
+        let refund =
+            RefundRequest { account_id: id, instance_id, idempotency_key: None, nonce: None, by: by.clone() };
+        self.store.refund(&refund).await.expect("a refund");
+        let later = PurchaseRequest {
+            account_id: id,
+            specification: 50_000,
+            quantity: 1,
+            starts_at: Some(NOW.plus_micros(20 * DAY_MICROS)),
+            idempotency_key: None,
+            nonce: None,
+            by: by.clone(),
+        };
+        let instance_id =
+            self.store.purchase(&later, &prices).await.expect("a purchase").instance_ids.remove(0);
+        let exchange = UpgradeRequest {
+            account_id: id,
+            instance_id,
+            specification: 500_000,
+            idempotency_key: None,
+            nonce: None,
+            by,
+        };
+        self.store.upgrade(&exchange, &prices).await.expect("an exchange");
+    }
+}
+
+impl World {
+    /// Hands over every notice that is due: in-station with words of the test's own, by e-mail and SMS to nobody.
+    pub async fn tell(&self) {
+        let word = |handover: &Handover| match handover.channel {
+            Channel::Station => Dispatch::Station {
+                subject: format!("{} ({})", handover.account.name, handover.kind),
+                body: format!(
+                    "This is about {} of your account.\n\nLook at it here:\n{}/accounts/{}/billing\n",
+                    handover.kind, self.state.config.public_url, handover.account.account_id
+                ),
+            },
+            Channel::Email => Dispatch::Skip("no sender is configured for notices by e-mail"),
+            Channel::Sms => Dispatch::Skip("no SMS gateway is configured"),
+        };
+        for (account_id, channel) in self.store.due_notices(1_000).await.expect("what is due") {
+            self.store.hand_over_notices(account_id, channel, &word).await.expect("handed over");
+        }
     }
 }
 

@@ -10,6 +10,8 @@ pub enum Via {
     Smtp,
     /// SMTP from a trusted network, without AUTH.
     Relay,
+    /// Over none: written by the installation itself.
+    System,
 }
 
 impl Via {
@@ -18,6 +20,7 @@ impl Via {
             Via::Api => "api",
             Via::Smtp => "smtp",
             Via::Relay => "relay",
+            Via::System => "system",
         }
     }
 }

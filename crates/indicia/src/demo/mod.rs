@@ -10,6 +10,7 @@ mod first_mail;
 mod inbox;
 mod provider;
 mod snippets;
+mod texts;
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -23,7 +24,7 @@ use crate::cli::{Done, Failure, Opened};
 use crate::clock::ShiftedClock;
 use crate::config::{Config, LogFormat, RouteSection};
 use crate::logging;
-use crate::serve::{Service, StopSignals};
+use crate::serve::{Beside, Service, StopSignals};
 
 pub use clock::stored_shift;
 
@@ -43,9 +44,11 @@ pub async fn run(data: Option<PathBuf>) -> Done {
     let config = routed_to(config, provider);
     let opened = Opened { config: config.clone(), store: store.clone() };
     let credentials = account::prepare(&opened, folder.path()).await?;
+    let texts = Arc::new(texts::InboxTexts { inbox: inbox.clone(), clock: clock.clone() });
     let parts =
         Demo { inbox, clock: Arc::new(clock::MovableClock { clock: clock.clone(), store: store.clone() }) };
-    let service = Service::start(&config, store.clone(), clock, Some(parts)).await?;
+    let beside = Beside { demo: Some(parts), sms: Some(texts) };
+    let service = Service::start(&config, store.clone(), clock, beside).await?;
     let first = first_mail::send(&service, &credentials).await?;
     print!("{}", snippets::welcome(&config, &service.addresses, &credentials, &first));
     println!("ready");
@@ -100,6 +103,7 @@ fn configure(folder: &Path) -> Result<Config, Failure> {
     config.log.format = LogFormat::Text;
     config.log.level = std::env::var("INDICIA_LOG__LEVEL").unwrap_or_else(|_| "warn".to_owned());
     config.delivery.hostname = "mail.demo.example".to_owned();
+    config.notices.from = Some("billing@mail.demo.example".to_owned());
     config.api.listen = free(config.api.listen)?;
     config.console.listen = free(config.console.listen)?;
     config.metrics.listen = free(config.metrics.listen)?;

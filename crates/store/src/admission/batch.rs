@@ -10,7 +10,7 @@ use indicia_domain::ledger::package::Package;
 use indicia_domain::ledger::{Kind, LedgerAccount, Transfer, Unit};
 use indicia_domain::mail::admission::{Policy, Refusal, admit};
 use indicia_domain::quota::Allowance;
-use indicia_domain::time::{LocalHour, UnixMicros, local_day, local_hour, zone};
+use indicia_domain::time::{LocalHour, UnixMicros, local_day, local_hour, never_back, zone};
 use sqlx::any::AnyRow;
 use sqlx::{Any, AnyConnection, AssertSqlSafe, Row, Transaction};
 
@@ -28,7 +28,6 @@ use crate::{Result, Store, StoreError};
 /// A batch while it is being decided.
 pub(super) struct Batch<'a> {
     policy: &'a Policy,
-    now: UnixMicros,
     accounts: HashMap<i64, Loaded>,
     invalid: HashMap<i64, HashMap<String, Listed>>,
     /// Keys and nonces known from before or from earlier in this batch.
@@ -41,6 +40,8 @@ pub(super) struct Batch<'a> {
 
 pub(super) struct Loaded {
     pub state: AccountState,
+    /// R09: the instant of acceptance, taken once the row is locked, and never before the last change.
+    pub now: UnixMicros,
     pub sequence: i64,
     /// Packages as loaded, to write back only what changed.
     pub before: HashMap<String, PackageBefore>,
@@ -94,13 +95,17 @@ impl Loaded {
         self.state.packages.iter().map(|package| package.remaining).sum()
     }
 
-    fn hour(&self, now: UnixMicros) -> LocalHour {
-        local_hour(&self.state.zone, now)
+    fn hour(&self) -> LocalHour {
+        local_hour(&self.state.zone, self.now)
+    }
+
+    fn day(&self) -> i64 {
+        local_day(&self.state.zone, self.now).number
     }
 
     /// R15: what the deductions of one request set off.
-    fn alerts(&mut self, charges: &[Charge], had: i64, now: UnixMicros) -> Vec<NewNotice> {
-        let account_id = self.state.account_id;
+    fn alerts(&mut self, charges: &[Charge], had: i64) -> Vec<NewNotice> {
+        let (account_id, now) = (self.state.account_id, self.now);
         let has = self.remaining();
         let mut notices = Vec::new();
         if has == had {
@@ -192,7 +197,7 @@ impl<'a> Batch<'a> {
             release(handoff, &accepted);
             return Err(error);
         }
-        hand_over(handoff, &accepted, batch.now);
+        hand_over(handoff, &accepted);
         Ok(results)
     }
 
@@ -206,9 +211,7 @@ impl<'a> Batch<'a> {
         // Ascending, so that two nodes that lock several accounts never wait for each other in a circle.
         let ids: Vec<i64> = ids.into_iter().collect();
         let mut accounts = load_states(store, connection, &ids).await?;
-        // R09: the instant of acceptance is taken once the rows are locked.
-        let now = store.now();
-        load_packages(connection, &ids, now, &mut accounts).await?;
+        load_packages(connection, &ids, &mut accounts).await?;
         let mut invalid = HashMap::new();
         for &account_id in &ids {
             let own = submissions.iter().filter(|submission| submission.account_id == account_id);
@@ -221,7 +224,6 @@ impl<'a> Batch<'a> {
         let nonces = load_nonces(connection, submissions).await?;
         Ok(Batch {
             policy,
-            now,
             accounts,
             invalid,
             keys,
@@ -233,7 +235,7 @@ impl<'a> Batch<'a> {
     }
 
     fn day_of(&self, account_id: i64) -> i64 {
-        self.accounts.get(&account_id).map_or(0, |loaded| local_day(&loaded.state.zone, self.now).number)
+        self.accounts.get(&account_id).map_or(0, Loaded::day)
     }
 
     fn decide(&mut self, submission: &Submission) -> Result<Admitted, SubmitError> {
@@ -263,17 +265,16 @@ impl<'a> Batch<'a> {
             return Err(Refusal::NoRecipients.into());
         }
         let had = loaded.remaining();
-        let charges = admit(&mut loaded.state, self.policy, self.now, mails)?;
+        let charges = admit(&mut loaded.state, self.policy, loaded.now, mails)?;
         loaded.changed = true;
-        let hour = loaded.hour(self.now);
-        let day = local_day(&loaded.state.zone, self.now).number;
+        let (hour, day) = (loaded.hour(), loaded.day());
         for charge in &charges {
             self.usage.add_at(submission.account_id, hour, day, &charge.source, charge.mails);
         }
-        self.notices.extend(loaded.alerts(&charges, had, self.now));
+        self.notices.extend(loaded.alerts(&charges, had));
         for charge in &charges {
             loaded.sequence += 1;
-            self.lines.push(line_of(submission, charge, loaded.sequence, self.now));
+            self.lines.push(line_of(submission, charge, loaded.sequence, loaded.now));
         }
         if let Some(idempotency) = &submission.idempotency {
             let known = (idempotency.content_hash.clone(), submission.message_id);
@@ -282,7 +283,7 @@ impl<'a> Batch<'a> {
         self.nonces.extend(submission.nonce.clone());
         Ok(Admitted::Accepted(Acceptance {
             message_id: submission.message_id,
-            accepted_at: self.now,
+            accepted_at: loaded.now,
             charges,
             refused,
         }))
@@ -294,15 +295,15 @@ impl<'a> Batch<'a> {
         accepted: &[Accepted<'_>],
         node: i64,
     ) -> Result<()> {
-        write_messages(connection, accepted, self.now).await?;
-        write_recipients(connection, accepted, self.now).await?;
-        write_queue(connection, accepted, self.now, node).await?;
+        write_messages(connection, accepted).await?;
+        write_recipients(connection, accepted).await?;
+        write_queue(connection, accepted, node).await?;
         append(connection, &self.lines).await?;
         write_accounts(connection, &self.accounts).await?;
         std::mem::take(&mut self.usage).write(connection).await?;
         schedule(connection, &self.notices).await?;
         write_usage(connection, accepted).await?;
-        write_keys(connection, accepted, self.now).await?;
+        write_keys(connection, accepted).await?;
         Ok(())
     }
 }
@@ -322,10 +323,10 @@ fn release(handoff: Option<&dyn Handoff>, accepted: &[Accepted<'_>]) {
     }
 }
 
-fn hand_over(handoff: Option<&dyn Handoff>, accepted: &[Accepted<'_>], now: UnixMicros) {
+fn hand_over(handoff: Option<&dyn Handoff>, accepted: &[Accepted<'_>]) {
     let Some(handoff) = handoff else { return };
     for mail in accepted.iter().filter(|mail| mail.leased) {
-        handoff.deliver(queued_mail(mail.submission, &mail.acceptance, mail.day, now));
+        handoff.deliver(queued_mail(mail.submission, &mail.acceptance, mail.day));
     }
 }
 
@@ -374,30 +375,32 @@ async fn load_states(
     let size = id_chunk(ids.len());
     let sql = format!(
         "SELECT s.account_id, s.status, s.daily_quota, s.quota_day, s.quota_day_used, s.quota_month, s.quota_month_used, \
-         s.free_left, s.free_day, s.free_day_used, s.payg_mails, s.ledger_sequence, a.zone, s.alert_percent, s.alert_floor \
+         s.free_left, s.free_day, s.free_day_used, s.payg_mails, s.ledger_sequence, a.zone, s.alert_percent, s.alert_floor, s.changed_at \
          FROM account_state s JOIN account a ON a.account_id = s.account_id \
          WHERE s.account_id IN ({}) ORDER BY s.account_id{}",
         places(1, size),
         if store.engine().for_update().is_empty() { "" } else { " FOR UPDATE OF s" }
     );
-    let mut loaded = HashMap::new();
+    let mut rows = Vec::with_capacity(ids.len());
     for chunk in filled(ids, size) {
         let query =
             chunk.into_iter().fold(sqlx::query(AssertSqlSafe(sql.clone())), |query, id| query.bind(id));
-        for row in query.fetch_all(&mut *connection).await? {
-            let state = state_of(&row)?;
-            loaded.insert(
-                state.account_id,
-                Loaded {
-                    state,
-                    sequence: row.try_get(11)?,
-                    before: HashMap::new(),
-                    alert: Alert { percent: row.try_get(13)?, floor: row.try_get(14)? },
-                    granted: 0,
-                    changed: false,
-                },
-            );
-        }
+        rows.extend(query.fetch_all(&mut *connection).await?);
+    }
+    let clock = store.now();
+    let mut loaded = HashMap::new();
+    for row in &rows {
+        let state = state_of(row)?;
+        let account = Loaded {
+            now: never_back(clock, UnixMicros(row.try_get(15)?)),
+            sequence: row.try_get(11)?,
+            before: HashMap::new(),
+            alert: Alert { percent: row.try_get(13)?, floor: row.try_get(14)? },
+            granted: 0,
+            changed: false,
+            state,
+        };
+        loaded.insert(account.state.account_id, account);
     }
     Ok(loaded)
 }
@@ -421,13 +424,15 @@ fn state_of(row: &AnyRow) -> Result<AccountState> {
     })
 }
 
-/// Packages that can pay at `now`; of those that are used up only what they were (R15). The account's row is locked, and whoever changes a package locks it first.
+/// Packages that can pay now; of those that are used up only what they were (R15). The account's row is locked, and
+/// whoever changes a package locks it first.
 async fn load_packages(
     connection: &mut AnyConnection,
     ids: &[i64],
-    now: UnixMicros,
     accounts: &mut HashMap<i64, Loaded>,
 ) -> Result<()> {
+    let instants = || accounts.values().map(|loaded| loaded.now.0);
+    let (earliest, latest) = (instants().min().unwrap_or(0), instants().max().unwrap_or(0));
     let size = id_chunk(ids.len());
     let sql = format!(
         "SELECT account_id, instance_id, granted, remaining, purchased_at, starts_at, ends_at, alert_percent, alert_floor FROM package \
@@ -435,7 +440,7 @@ async fn load_packages(
         places(3, size)
     );
     for chunk in filled(ids, size) {
-        let query = sqlx::query(AssertSqlSafe(sql.clone())).bind(now.0).bind(now.0);
+        let query = sqlx::query(AssertSqlSafe(sql.clone())).bind(latest).bind(earliest);
         let query = chunk.into_iter().fold(query, |query, id| query.bind(id));
         for row in query.fetch_all(&mut *connection).await? {
             let Some(loaded) = accounts.get_mut(&row.try_get(0)?) else { continue };
@@ -448,6 +453,9 @@ async fn load_packages(
                 ends_at: UnixMicros(row.try_get(6)?),
                 closed: None,
             };
+            if !package.is_valid_at(loaded.now) {
+                continue;
+            }
             loaded.granted += package.granted;
             if package.remaining == 0 {
                 continue;

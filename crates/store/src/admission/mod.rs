@@ -350,7 +350,7 @@ impl Store {
 }
 
 /// The mail of one accepted submission, for delivery.
-fn queued_mail(submission: &Submission, acceptance: &Acceptance, day: i64, now: UnixMicros) -> QueuedMail {
+fn queued_mail(submission: &Submission, acceptance: &Acceptance, day: i64) -> QueuedMail {
     let refused: Vec<usize> = acceptance.refused.iter().map(|(index, _)| *index).collect();
     let recipients = submission.recipients.iter().enumerate().filter(|(index, _)| !refused.contains(index));
     QueuedMail {
@@ -359,7 +359,7 @@ fn queued_mail(submission: &Submission, acceptance: &Acceptance, day: i64, now: 
         sender_id: submission.sender_id,
         domain_id: submission.domain_id,
         day,
-        accepted_at: now,
+        accepted_at: acceptance.accepted_at,
         size_bytes: submission.content.len(),
         recipient_count: submission.recipients.len(),
         content: Some(submission.content.clone()),

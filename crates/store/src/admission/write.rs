@@ -46,7 +46,6 @@ static NONCES: Bulk =
 pub(super) async fn write_messages(
     connection: &mut AnyConnection,
     accepted: &[Accepted<'_>],
-    now: UnixMicros,
 ) -> Result<()> {
     MESSAGES
         .run(connection, accepted, |query, mail| {
@@ -54,7 +53,7 @@ pub(super) async fn write_messages(
             query
                 .bind(submission.account_id)
                 .bind(submission.message_id)
-                .bind(now.0)
+                .bind(mail.acceptance.accepted_at.0)
                 .bind(mail.day)
                 .bind(submission.via.as_str())
                 .bind(submission.sender_id)
@@ -81,7 +80,6 @@ pub(super) async fn write_messages(
 pub(super) async fn write_recipients(
     connection: &mut AnyConnection,
     accepted: &[Accepted<'_>],
-    now: UnixMicros,
 ) -> Result<()> {
     let rows: Vec<_> = accepted
         .iter()
@@ -107,7 +105,7 @@ pub(super) async fn write_recipients(
                 .bind(state as i64)
                 .bind(classification)
                 .bind(reply)
-                .bind(now.0)
+                .bind(mail.acceptance.accepted_at.0)
         })
         .await?;
     Ok(())
@@ -116,7 +114,6 @@ pub(super) async fn write_recipients(
 pub(super) async fn write_queue(
     connection: &mut AnyConnection,
     accepted: &[Accepted<'_>],
-    now: UnixMicros,
     node: i64,
 ) -> Result<()> {
     let rows: Vec<_> = accepted
@@ -131,9 +128,9 @@ pub(super) async fn write_queue(
                 .bind(mail.submission.message_id)
                 .bind(*index as i64)
                 .bind(mail.submission.recipients[*index].domain.clone())
-                .bind(now.0)
+                .bind(mail.acceptance.accepted_at.0)
                 .bind(if mail.leased { node } else { 0 })
-                .bind(now.0)
+                .bind(mail.acceptance.accepted_at.0)
                 .bind(mail.submission.content.len() as i64)
         })
         .await?;
@@ -148,8 +145,8 @@ pub(super) async fn write_accounts(
         let state = &loaded.state;
         sqlx::query(
             "UPDATE account_state SET quota_day = $1, quota_day_used = $2, quota_month = $3, quota_month_used = $4, \
-             free_left = $5, free_day = $6, free_day_used = $7, payg_mails = $8, ledger_sequence = $9, alert_floor = $10 \
-             WHERE account_id = $11",
+             free_left = $5, free_day = $6, free_day_used = $7, payg_mails = $8, ledger_sequence = $9, alert_floor = $10, \
+             changed_at = $11 WHERE account_id = $12",
         )
         .bind(state.allowance.day)
         .bind(state.allowance.day_used)
@@ -161,6 +158,7 @@ pub(super) async fn write_accounts(
         .bind(state.pay_as_you_go_mails)
         .bind(loaded.sequence)
         .bind(loaded.alert.floor)
+        .bind(loaded.now.0)
         .bind(state.account_id)
         .execute(&mut *connection)
         .await?;
@@ -200,25 +198,26 @@ pub(super) async fn write_usage(connection: &mut AnyConnection, accepted: &[Acce
 pub(super) async fn write_keys(
     connection: &mut AnyConnection,
     accepted: &[Accepted<'_>],
-    now: UnixMicros,
 ) -> Result<()> {
     let keys: Vec<_> = accepted
         .iter()
-        .filter_map(|mail| Some((mail.submission, mail.submission.idempotency.as_ref()?)))
+        .filter_map(|mail| Some((mail, mail.submission.idempotency.as_ref()?)))
         .collect();
-    KEYS.run(connection, &keys, |query, (submission, key)| {
+    KEYS.run(connection, &keys, |query, (mail, key)| {
         query
-            .bind(submission.account_id)
+            .bind(mail.submission.account_id)
             .bind(key.key.clone())
             .bind(key.content_hash.clone())
-            .bind(submission.message_id.to_string())
-            .bind(now.0)
+            .bind(mail.submission.message_id.to_string())
+            .bind(mail.acceptance.accepted_at.0)
     })
     .await?;
-    let nonces: Vec<_> = accepted.iter().filter_map(|mail| mail.submission.nonce.as_ref()).collect();
+    let nonces: Vec<_> =
+        accepted.iter().filter_map(|mail| Some((mail, mail.submission.nonce.as_ref()?))).collect();
     NONCES
-        .run(connection, &nonces, |query, nonce| {
-            query.bind(nonce.access_key_id.clone()).bind(nonce.nonce.clone()).bind(now.0)
+        .run(connection, &nonces, |query, (mail, nonce)| {
+            let seen_at = mail.acceptance.accepted_at;
+            query.bind(nonce.access_key_id.clone()).bind(nonce.nonce.clone()).bind(seen_at.0)
         })
         .await?;
     Ok(())
@@ -240,8 +239,8 @@ pub(crate) async fn enqueue_unpaid(
     // The installation's own days are UTC's.
     let day = now.0.div_euclid(indicia_domain::time::DAY_MICROS);
     let accepted = [Accepted { submission, acceptance, day, leased: false }];
-    write_messages(connection, &accepted, now).await?;
-    write_recipients(connection, &accepted, now).await?;
-    write_queue(connection, &accepted, now, 0).await?;
+    write_messages(connection, &accepted).await?;
+    write_recipients(connection, &accepted).await?;
+    write_queue(connection, &accepted, 0).await?;
     write_usage(connection, &accepted).await
 }

@@ -91,6 +91,15 @@ impl Store {
             .collect()
     }
 
+    /// Since when the notice that has been due for longest waits; `None`: none is due.
+    pub async fn oldest_due_notice(&self) -> Result<Option<UnixMicros>> {
+        let row = sqlx::query("SELECT MIN(next_at) FROM notice WHERE state = 0 AND next_at <= $1")
+            .bind(self.now().0)
+            .fetch_one(self.read())
+            .await?;
+        Ok(row.try_get::<Option<i64>, _>(0)?.map(UnixMicros))
+    }
+
     /// Hands over what is due of one account on one channel; `word` says it. Returns the messages made and the
     /// notices skipped.
     pub async fn hand_over_notices(

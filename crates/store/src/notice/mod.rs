@@ -15,9 +15,11 @@
 //! | --- | --- |
 //! | `mod` | the rows: scheduled, listed |
 //! | `dispatch` | what is due, handed over |
+//! | `ahead` | who is told before bills are collected |
 //! | `station` | the inbox in the console |
 //! | `sms` | texts for the gateway |
 
+mod ahead;
 mod dispatch;
 mod sms;
 mod station;

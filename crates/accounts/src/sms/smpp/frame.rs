@@ -31,6 +31,11 @@ impl Frame {
         String::from_utf8_lossy(&name[..name.len().min(MESSAGE_ID_OCTETS_MAX)]).into_owned()
     }
 
+    /// Whether this can be the answer to a submit_sm: its own response, or the refusal to understand it.
+    pub fn answers_a_part(&self) -> bool {
+        matches!(self.id, CommandId::SubmitSmResp | CommandId::GenericNack)
+    }
+
     /// Whether an answer is expected: bit 31 of a command id tells requests from responses.
     pub fn is_request(&self) -> bool {
         u32::from(self.id) & 0x8000_0000 == 0

@@ -6,12 +6,12 @@
 //!
 //! # What can be sent twice
 //!
-//! SMPP has no idempotency: user_message_reference goes with every part and is the same in every attempt, but a message
-//! centre is free to ignore it, and most do. While the process lives, its memory of the parts sees to it that a part is sent again
-//! only after it was refused, or after the session that carried it ended without an answer (in which case the
-//! message centre may have taken it: this is the window, at most the parts unanswered at a broken connection).
-//! When the process is killed between the first part's submission and the caller's note that the text is sent, the
-//! text is sent again from its first part.
+//! SMPP has no idempotency: user_message_reference goes with every part and is the same in every attempt, but a
+//! message centre is free to ignore it, and most do. While the process lives, its memory of the parts sees to it
+//! that a part is sent again only after it was refused, or after the session that carried it ended without an answer.
+//! In that case the message centre may have taken it: this is the window, at most the parts unanswered when a
+//! connection breaks. The memory is this process's own. When the process is killed between a text's first part and
+//! the caller's note that the text is sent, or when another node takes the text over, all of it is sent again.
 
 mod config;
 mod frame;

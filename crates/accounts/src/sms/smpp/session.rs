@@ -32,6 +32,9 @@ use crate::sms::SmsFailure;
 /// Sequence numbers run from 1 to this, SMPP 3.4 section 3.2.
 const SEQUENCE_MAX: u32 = 0x7FFF_FFFF;
 
+/// How long the end of a session is put off for answers that are on their way.
+const HEAR_OUT_MAX: Duration = Duration::from_millis(500);
+
 /// The message centre's answer to one part.
 pub(super) enum Answer {
     Taken(String),
@@ -205,12 +208,32 @@ impl Link {
                 break end;
             }
         };
+        // From here on, who comes finds the session ended, and opens another.
+        inbox.close();
+        self.hear_out().await;
         tracing::warn!(
             address = self.address,
             unanswered = self.pending.len(),
             reason = %end,
             "the session with the message centre ended; the next text opens another"
         );
+    }
+
+    /// Reads the answers that came before the end and were not read yet, above all when it was a write that
+    /// failed: each of them is a part that need not be sent again.
+    async fn hear_out(&mut self) {
+        let limit = self.response_timeout.min(HEAR_OUT_MAX);
+        let answers = async {
+            while !self.pending.is_empty()
+                && let Some(Ok(frame)) = self.reader.next().await
+            {
+                if frame.answers_a_part() && self.answered(&frame).is_err() {
+                    break;
+                }
+            }
+        };
+        // Nothing to do at the time-out: what is unanswered then stays so.
+        let _ = timeout(limit, answers).await;
     }
 
     /// Sends the bind and waits for the answer to it.
@@ -241,7 +264,7 @@ impl Link {
         self.heard = Instant::now();
         self.probed = None;
         match frame.id {
-            CommandId::SubmitSmResp | CommandId::GenericNack => return self.answered(&frame),
+            _ if frame.answers_a_part() => return self.answered(&frame),
             CommandId::Unbind => {
                 self.write(CommandStatus::EsmeRok, frame.sequence, Pdu::UnbindResp).await?;
                 return Err(End::Unbound);
@@ -334,7 +357,7 @@ impl Link {
                 }
                 if frame.is_request() {
                     self.respond(&frame).await?;
-                } else if self.answered(&frame).is_err() {
+                } else if frame.answers_a_part() && self.answered(&frame).is_err() {
                     break;
                 }
             }

@@ -99,7 +99,7 @@ pub async fn show(state: &ConsoleState, view: &AccountView, date: Date) -> Resul
             view,
             vec![Link::new(view.href(&format!("{BILLS}/{month}")), month.name()), here(name.clone())],
         )),
-        lede: format!("The clock hours of this day in {}. Each hour with pay-as-you-go mails is billed when it has ended.", view.zone.label(start)),
+        lede: format!("The clock hours of this day in {}. Each hour with pay-as-you-go mails is billed when it has ended.", view.zone.label_between(start, end)),
         clock_change: is_odd.then(|| {
             format!("The clocks change on this day: it has {length_hours} hours, and each is shown with its offset from UTC.")
         }),

@@ -93,10 +93,10 @@ pub async fn show(state: &ConsoleState, view: &AccountView, month: Month) -> Res
             .shell(state, Place::Bills, &format!("Bills of {name}"))
             .with_crumbs(crumbs(view, vec![here(name.clone())])),
         lede: format!(
-            "From {} until {}, exclusive, in {}.",
-            view.zone.moment(start).local,
-            view.zone.moment(end).local,
-            view.zone.label(start)
+            "{} to {}, local days in {}.",
+            view.zone.moment(start).date(),
+            view.zone.moment(end.plus_micros(-1)).date(),
+            view.zone.label_between(start, end)
         ),
         statement_href: view.href(&format!("{STATEMENTS}/{month}")),
         previous: (month > oldest).then(|| neighbour(month.previous())),

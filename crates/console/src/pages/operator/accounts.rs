@@ -45,9 +45,10 @@ struct Row {
     open: String,
     due: Option<String>,
     month_mails: String,
-    month_sources: String,
+    month_sources: Vec<String>,
     packages_left: String,
     run_out: String,
+    /// Used today of the daily quota.
     quota: String,
 }
 
@@ -182,14 +183,12 @@ fn row(state: &ConsoleState, account: &AccountMoney, usage: UsageTotal) -> Row {
     }
 }
 
-fn sources(usage: &UsageTotal) -> String {
-    let parts: Vec<String> =
-        [(usage.free_mails, "free"), (usage.package_mails, "package"), (usage.payg_mails, "as you go")]
-            .into_iter()
-            .filter(|(mails, _)| *mails != 0)
-            .map(|(mails, name)| format!("{} {name}", format::mails(mails)))
-            .collect();
-    parts.join(", ")
+fn sources(usage: &UsageTotal) -> Vec<String> {
+    [(usage.free_mails, "free"), (usage.package_mails, "package"), (usage.payg_mails, "as you go")]
+        .into_iter()
+        .filter(|(mails, _)| *mails != 0)
+        .map(|(mails, name)| format!("{} {name}", format::mails(mails)))
+        .collect()
 }
 
 /// When the packages are used up if the last days are like the next.

@@ -162,10 +162,14 @@ pub struct AlternativeRow {
 
 fn advice(state: &ConsoleState, view: &AccountView, fitting: &Fitting) -> AdviceView {
     let until = view.zone.moment(fitting.until).date().to_owned();
-    let demand = format!(
-        "A package bought now would end {until}. Until then about {} are to come at this pace, {} of them paid for by no package.",
-        format::mails_noun(fitting.demand_mails),
-        format::mails(fitting.uncovered_mails)
+    let mails = format::mails_noun(fitting.demand_mails);
+    let covered = match fitting.uncovered_mails {
+        0 => "and the packages at hand pay for all of them".to_owned(),
+        all if all == fitting.demand_mails => "and no package at hand pays for them".to_owned(),
+        some => format!("and for {} of them no package at hand pays", format::mails(some)),
+    };
+    let text = format!(
+        "A package bought now would end {until}. Until then about {mails} are to come at this pace, {covered}."
     );
     let (title, buy_href) = match fitting.advice {
         Advice::Enough => ("No further package is needed".to_owned(), None),
@@ -185,7 +189,7 @@ fn advice(state: &ConsoleState, view: &AccountView, fitting: &Fitting) -> Advice
     };
     AdviceView {
         title,
-        text: demand,
+        text,
         buy_href,
         alternatives: fitting
             .alternatives

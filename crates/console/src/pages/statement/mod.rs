@@ -206,7 +206,7 @@ pub async fn show(
         currency: state.config.currency.clone(),
         from: view.zone.moment(period.start).local,
         until: view.zone.moment(period.end).local,
-        zone: view.zone.label(period.start),
+        zone: view.zone.label_between(period.start, period.end),
         made_at: view.zone.moment(view.now),
         is_over: period.is_over,
         previous: (month > oldest).then(|| neighbour(month.previous())),

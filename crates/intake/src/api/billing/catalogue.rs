@@ -51,10 +51,8 @@ pub async fn describe(call: &Call<'_>) -> Result<Value, ApiError> {
 pub async fn products(call: &Call<'_>) -> Result<Value, ApiError> {
     let page = filter::page(call)?;
     let counted = call.parameters.boolean("QueryTotalCount")?.unwrap_or(false);
-    let products = [
-        (PAY_AS_YOU_GO_NAME, SubscriptionType::PayAsYouGo),
-        (PACKAGE_NAME, SubscriptionType::Subscription),
-    ];
+    let products =
+        [(PAY_AS_YOU_GO_NAME, SubscriptionType::PayAsYouGo), (PACKAGE_NAME, SubscriptionType::Subscription)];
     let rows: Vec<Value> = filter::rows_of(&products, page)
         .iter()
         .map(|(name, subscription_type)| {

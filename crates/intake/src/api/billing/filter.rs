@@ -48,10 +48,7 @@ pub fn one_of<T: Copy>(
         return Ok(Some(*value));
     }
     let names: Vec<&str> = values.iter().map(|value| named(*value)).collect();
-    Err(ApiError::invalid_parameter(
-        name,
-        format!("'{}' is none of {}", shown(text), names.join(", ")),
-    ))
+    Err(ApiError::invalid_parameter(name, format!("'{}' is none of {}", shown(text), names.join(", "))))
 }
 
 /// Whether ProductCode, ProductType, BillOwnerId and OwnerId, as far as given, name this product and this account.

@@ -73,10 +73,8 @@ pub async fn query(call: &Call<'_>) -> Result<Value, ApiError> {
     let span = cycle.span(call)?;
     let (wanted, page) = (Wanted::of(call)?, filter::page(call)?);
     let lines = lines(call, span, &wanted).await?;
-    let items: Vec<Value> = filter::rows_of(&lines, page)
-        .iter()
-        .map(|line| shown(call, &wanted, span.date, line))
-        .collect();
+    let items: Vec<Value> =
+        filter::rows_of(&lines, page).iter().map(|line| shown(call, &wanted, span.date, line)).collect();
     let data = json!({
         "PageNum": page.number,
         "PageSize": page.size,

@@ -132,7 +132,10 @@ fn within(range: (Option<UnixMicros>, Option<UnixMicros>), at: Option<UnixMicros
 /// Something that is paid for.
 enum Instance<'a> {
     /// The account's own sending, whose number is the account's.
-    Service { account: &'a Account, overdue: bool },
+    Service {
+        account: &'a Account,
+        overdue: bool,
+    },
     Package(&'a PackageRow),
 }
 

@@ -55,11 +55,12 @@ impl Wanted {
         let subscription = filter::subscription_type(call)?;
         let (start, end) = filter::time_range(call, "CreateTimeStart", "CreateTimeEnd")?;
         let before = end.unwrap_or(call.now.plus_micros(1));
+        let ours = filter::is_ours(call)?;
         Ok(Wanted {
             none: named.is_some() && kind.is_none()
                 || unknown_status
                 || subscription == Some(SubscriptionType::PayAsYouGo)
-                || !filter::is_ours(call)?,
+                || !ours,
             kind,
             paid: status.map(|status| status == PAID),
             from: start.unwrap_or(before.plus_micros(-HOUR_MICROS)),
@@ -173,7 +174,8 @@ fn particulars(call: &Call<'_>, order: &Order, packages: &Packages) -> Value {
     let row = instances.first().and_then(|instance| packages.get(*instance));
     let config = format!("Specification:{}", order.specification);
     let mails = order.specification.to_string();
-    let related = order.related_instance.iter().map(|instance| ("RelatedInstanceId".to_owned(), json!(instance)));
+    let related =
+        order.related_instance.iter().map(|instance| ("RelatedInstanceId".to_owned(), json!(instance)));
     json!({
         "SubOrderId": order.order_id.to_string(),
         "OrderSubType": if order.kind == OrderKind::Refund { "RefundSubOrder" } else { "ProductSubOrder" },

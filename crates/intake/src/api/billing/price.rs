@@ -59,7 +59,10 @@ async fn renewal(call: &Call<'_>, offer: Offer) -> Result<MoneyMicros, ApiError>
     check_renewal_start(call, &row)?;
     if offer.mails != row.specification {
         return Err(not_applicable(
-            format!("A renewal buys the same specification again, {}, not {}.", row.specification, offer.mails),
+            format!(
+                "A renewal buys the same specification again, {}, not {}.",
+                row.specification, offer.mails
+            ),
             "Name the package's own Specification, or BUY another package.",
         ));
     }
@@ -138,15 +141,14 @@ fn only(call: &Call<'_>, name: &str, value: &str) -> Result<(), ApiError> {
 fn mails(call: &Call<'_>, name: &str) -> Result<i64, ApiError> {
     let text = call.parameters.required(name)?;
     let digits = text.strip_prefix("Mail:").filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
-    digits
-        .and_then(|digits| digits.parse().ok())
-        .filter(|mails| (1..=MAILS_MAX).contains(mails))
-        .ok_or_else(|| {
+    digits.and_then(|digits| digits.parse().ok()).filter(|mails| (1..=MAILS_MAX).contains(mails)).ok_or_else(
+        || {
             ApiError::invalid_parameter(
                 name,
                 format!("'{}' is not a number of mails such as Mail:1000", shown(text)),
             )
-        })
+        },
+    )
 }
 
 /// Whether an EffectiveDate is this instant, as clocks go.

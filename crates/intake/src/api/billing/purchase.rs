@@ -49,11 +49,7 @@ pub async fn renew(call: &Call<'_>) -> Result<Value, ApiError> {
         by: actor(call),
     };
     let receipt = call.api.store.renew(&request, &call.api.settings.prices).await.map_err(refused)?;
-    tracing::info!(
-        account_id = call.account_id,
-        order_id = receipt.order_id,
-        "package renewed over the API"
-    );
+    tracing::info!(account_id = call.account_id, order_id = receipt.order_id, "package renewed over the API");
     Ok(bought(&receipt))
 }
 

@@ -7,7 +7,8 @@ use super::entry::{Item, Sum};
 use super::{COMMODITY_CODE, PACKAGE_NAME, PAY_AS_YOU_GO_NAME, PRODUCT_CODE, PRODUCT_NAME};
 use crate::api::call::Call;
 
-/// An amount as a JSON number, written from its exact decimal digits: no sum is ever made of such a number.
+/// An amount as a JSON number, written from its exact decimal digits; no sum is ever made of such a number. Fifteen
+/// digits come through unchanged: any amount that can be booked in cents, and a thousand million in millionths.
 pub fn number(money: MoneyMicros) -> Value {
     money.to_string().parse::<Number>().map_or(Value::Null, Value::Number)
 }

@@ -44,8 +44,7 @@ const FLOWS: [&str; 2] = ["Income", "Expense"];
 struct Wanted<'a> {
     from: UnixMicros,
     before: UnixMicros,
-    /// Ledger transactions that RecordID stands for.
-    record: Option<Option<i64>>,
+    record: Option<Record>,
     number: Option<&'a str>,
     /// The ledger transactions that TransactionChannelSN stands for.
     serial: Option<Vec<i64>>,
@@ -60,7 +59,7 @@ impl<'a> Wanted<'a> {
         let (start, end) = filter::time_range(call, "CreateTimeStart", "CreateTimeEnd")?;
         let before = end.unwrap_or(call.now.plus_micros(1));
         let record = match parameters.text("RecordID") {
-            Some(text) => Some(transaction_of(call, text).await?),
+            Some(text) => Some(Record::of(call, text).await?),
             None => None,
         };
         let from = start.unwrap_or_else(|| month_before(zone, before));
@@ -85,7 +84,7 @@ impl<'a> Wanted<'a> {
     }
 
     fn includes(&self, line: &Transfer) -> bool {
-        self.record.is_none_or(|record| record == Some(line.transaction_id))
+        self.record.as_ref().is_none_or(|record| record.includes(line))
             && self.number.is_none_or(|number| number == line.transaction_id.to_string())
             && self.serial.as_ref().is_none_or(|ids| ids.contains(&line.transaction_id))
             && self.channel.is_none_or(|channel| channel_of(line) == Some(channel))
@@ -94,13 +93,35 @@ impl<'a> Wanted<'a> {
     }
 }
 
-/// The ledger transaction behind an order or, once it is paid, a bill.
-async fn transaction_of(call: &Call<'_>, record_id: &str) -> Result<Option<i64>, ApiError> {
-    let Ok(id) = record_id.parse() else { return Ok(None) };
-    match call.api.store.bill(call.account_id, id).await? {
-        Some(bill) => Ok(bill.settlement_id),
-        None => Ok(Some(id)),
+/// What a RecordID stands for.
+enum Record {
+    Order(i64),
+    /// The collection that paid a bill.
+    Settlement(i64),
+    /// No number, or a bill that is not paid.
+    None,
+}
+
+impl Record {
+    async fn of(call: &Call<'_>, record_id: &str) -> Result<Record, ApiError> {
+        let Ok(id) = record_id.parse() else { return Ok(Record::None) };
+        Ok(match call.api.store.bill(call.account_id, id).await? {
+            Some(bill) => bill.settlement_id.map_or(Record::None, Record::Settlement),
+            None => Record::Order(id),
+        })
     }
+
+    fn includes(&self, line: &Transfer) -> bool {
+        match self {
+            Record::Order(id) => is_of_order(line) && line.transaction_id == *id,
+            Record::Settlement(id) => line.kind == Kind::Settlement && line.transaction_id == *id,
+            Record::None => false,
+        }
+    }
+}
+
+fn is_of_order(line: &Transfer) -> bool {
+    matches!(line.kind, Kind::Purchase | Kind::Upgrade | Kind::Refund)
 }
 
 /// Payments that providers told of in a range. Their ledger lines are booked a moment later.
@@ -211,7 +232,6 @@ async fn rows(call: &Call<'_>, zone: &TimeZone, lines: &[Transfer]) -> Result<Ve
 }
 
 fn row(zone: &TimeZone, line: &Transfer, serial: Option<&String>) -> Value {
-    let of_order = matches!(line.kind, Kind::Purchase | Kind::Upgrade | Kind::Refund);
     json!({
         "TransactionNumber": line.transaction_id.to_string(),
         "TransactionTime": line.at.rfc3339_seconds(),
@@ -224,7 +244,7 @@ fn row(zone: &TimeZone, line: &Transfer, serial: Option<&String>) -> Value {
         "Amount": MoneyMicros(line.amount).to_string(),
         "Balance": MoneyMicros(line.after).to_string(),
         "BillingCycle": line.at.civil(zone).strftime("%Y-%m").to_string(),
-        "RecordID": of_order.then(|| line.transaction_id.to_string()),
+        "RecordID": is_of_order(line).then(|| line.transaction_id.to_string()),
         "Remarks": line.memo,
     })
 }

@@ -293,11 +293,8 @@ async fn r03_what_is_given_back_is_listed_as_a_negative_deduction() {
     server.clock.advance_micros(3_600_000_000);
     server.store.cancel(client.account_id, messages[1], "test").await.unwrap();
     let path = "/Data/DetailList/DetailList";
-    let civil = [
-        ("StartTime", "2026-11-23 00:00:00"),
-        ("EndTime", "2026-11-24 00:00:00"),
-        ("IncludeShare", "true"),
-    ];
+    let civil =
+        [("StartTime", "2026-11-23 00:00:00"), ("EndTime", "2026-11-24 00:00:00"), ("IncludeShare", "true")];
     let utc = [
         ("StartTime", "2026-11-22T16:00:00Z"),
         ("EndTime", "2026-11-23T16:00:00Z"),

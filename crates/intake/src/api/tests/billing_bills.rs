@@ -74,8 +74,10 @@ async fn r10_each_bill_of_an_hour_is_an_item_and_its_correction_another() {
     assert_eq!(correction["PretaxAmount"], json!(-0.03), "50 of 150 mails are left: 0.01 of 0.04");
     assert_eq!(correction["OutstandingAmount"], json!(-0.03));
     assert_eq!(correction["UsageStartTime"], bills[0]["UsageStartTime"]);
-    let stored = server.store.bill_total(client.account_id, at("2026-11-01T00:00:00Z"), at("2026-12-01T00:00:00Z"));
-    let payg: Vec<Value> = rows.iter().filter(|row| row["SubscriptionType"] == "PayAsYouGo").cloned().collect();
+    let stored =
+        server.store.bill_total(client.account_id, at("2026-11-01T00:00:00Z"), at("2026-12-01T00:00:00Z"));
+    let payg: Vec<Value> =
+        rows.iter().filter(|row| row["SubscriptionType"] == "PayAsYouGo").cloned().collect();
     let stored = stored.await.unwrap();
     assert_eq!((sum(&payg, "PretaxAmount"), payg.len() as i64), (stored.amount, stored.bills));
     assert_eq!(sum(&payg, "OutstandingAmount"), stored.outstanding);
@@ -89,25 +91,11 @@ async fn r10_each_bill_of_an_hour_is_an_item_and_its_correction_another() {
 async fn r11_a_bill_goes_from_unsettled_to_paid_or_uncleared() {
     let server = Server::start().await;
     let (rich, poor) = (server.account("ann").await, server.account("bob").await);
-    for client in [&rich, &poor] {
-        client.sender(&format!("news@{}.example", client.key)).await;
-    }
     rich.credit(10).await;
     for client in [&rich, &poor] {
         let sender = format!("news@{}.example", client.key);
-        for _ in 0..3 {
-            let to: Vec<String> = (0..100).map(|n| format!("u{n}@y.example")).collect();
-            let to = to.join(",");
-            let form = [
-                ("AccountName", sender.as_str()),
-                ("AddressType", "1"),
-                ("ReplyToAddress", "False"),
-                ("ToAddress", &to),
-                ("Subject", "s"),
-                ("TextBody", "b"),
-            ];
-            client.form("SingleSendMail", &form).await.ok();
-        }
+        client.sender(&sender).await;
+        client.use_mails_from(&sender, 300).await;
     }
     server.next_hour().await;
     for client in [&rich, &poor] {
@@ -136,7 +124,18 @@ async fn r11_a_bill_goes_from_unsettled_to_paid_or_uncleared() {
     assert_eq!((found.len(), money(&found[0]["Amount"])), (1, money(&paid["PretaxAmount"])));
     let [unpaid] = &poor.rows("QueryBill", &NOVEMBER, ITEMS).await[..] else { panic!("one bill") };
     assert_eq!((&unpaid["Status"], &unpaid["OutstandingAmount"]), (&json!("PayUnclear"), &json!(0.03)));
+    let service =
+        |rows: Vec<Value>| rows.into_iter().find(|row| row["SubscriptionType"] == "PayAsYouGo").unwrap();
+    let path = "/Data/InstanceList";
+    assert_eq!(
+        service(poor.rows("QueryAvailableInstances", &[], path).await)["SubStatus"],
+        Value::Null,
+        "in arrears"
+    );
+    let due = poor.bss("QueryAccountBalance", &[]).await.ok();
+    assert_eq!((&due["Data"]["DueAmount"], &due["Data"]["OpenAmount"]), (&json!("0.03"), &json!("0.03")));
     poor.credit(1).await;
+    assert_eq!(service(poor.rows("QueryAvailableInstances", &[], path).await)["SubStatus"], "Normal");
     let [paid] = &poor.rows("QueryBill", &NOVEMBER, ITEMS).await[..] else { panic!("one bill") };
     assert_eq!(paid["Status"], "PayFinish", "paying settles at once");
 }
@@ -215,8 +214,12 @@ async fn r04_pay_as_you_go_is_one_line_that_says_what_packages_paid() {
         assert_eq!(line[name], value, "{name}");
     }
     let day = |date: &'static str| {
-        let query =
-            [("BillingCycle", "2026-11"), ("Granularity", "daily"), ("BillingDate", date), ("IsBillingItem", "True")];
+        let query = [
+            ("BillingCycle", "2026-11"),
+            ("Granularity", "daily"),
+            ("BillingDate", date),
+            ("IsBillingItem", "True"),
+        ];
         let client = &client;
         async move {
             let rows = client.rows("QueryInstanceBill", &query, ITEMS).await;
@@ -228,7 +231,11 @@ async fn r04_pay_as_you_go_is_one_line_that_says_what_packages_paid() {
     assert_eq!((&second["Usage"], &second["DeductedByResourcePackage"]), (&json!("30"), &json!("30")));
     assert_eq!((&second["PretaxAmount"], &second["BillingItem"]), (&json!(0.0), &json!("Mail")));
     let hidden = changed(&NOVEMBER, &[("IsHideZeroCharge", "True")]);
-    assert_eq!(client.rows("QueryInstanceBill", &hidden, ITEMS).await.len(), lines.len(), "no line is over zero");
+    assert_eq!(
+        client.rows("QueryInstanceBill", &hidden, ITEMS).await.len(),
+        lines.len(),
+        "no line is over zero"
+    );
     let kept = &month.packages[0];
     let query = [("BillingCycle", "2026-11"), ("InstanceID", kept.as_str())];
     let [package] = &client.rows("DescribeInstanceBill", &query, "/Data/Items").await[..] else {
@@ -268,8 +275,7 @@ async fn r08_a_cycle_is_a_month_of_the_accounts_zone() {
     let client = server.account("ann").await;
     client.credit(100).await;
     client.sender(SENDER).await;
-    for (instant, cycle) in
-        [("2026-11-30T15:59:59.999999Z", "2026-11"), ("2026-11-30T16:00:00Z", "2026-12")]
+    for (instant, cycle) in [("2026-11-30T15:59:59.999999Z", "2026-11"), ("2026-11-30T16:00:00Z", "2026-12")]
     {
         server.clock.set(at(instant));
         client.buy(&[]).await;
@@ -357,7 +363,11 @@ async fn r10_bills_are_filtered_as_asked() {
     let bill = rows[0]["RecordID"].as_str().unwrap();
     let query = changed(&NOVEMBER, &[("RecordID", bill)]);
     assert_eq!(client.rows("QuerySettleBill", &query, ITEMS).await.len(), 1);
-    assert_eq!(other.rows("QuerySettleBill", &query, ITEMS).await.len(), 0, "of another account nothing is seen");
+    assert_eq!(
+        other.rows("QuerySettleBill", &query, ITEMS).await.len(),
+        0,
+        "of another account nothing is seen"
+    );
     assert_eq!(other.rows("QueryBillOverview", &NOVEMBER, ITEMS).await.len(), 0);
 }
 
@@ -369,8 +379,10 @@ async fn r10_a_malformed_question_is_refused() {
     let paged = ["QueryBill", "QueryInstanceBill"];
     let by_token = ["QuerySettleBill", "DescribeInstanceBill"];
     let daily = ["QueryInstanceBill", "DescribeInstanceBill"];
-    let all = ["QueryBill", "QuerySettleBill", "QueryBillOverview", "QueryInstanceBill", "DescribeInstanceBill"];
-    let mut cases: Vec<(&str, Vec<(&str, &str)>, &str)> = Vec::new();
+    let all =
+        ["QueryBill", "QuerySettleBill", "QueryBillOverview", "QueryInstanceBill", "DescribeInstanceBill"];
+    type Case<'a> = (&'a str, Vec<(&'a str, &'a str)>, &'a str);
+    let mut cases: Vec<Case<'_>> = Vec::new();
     for action in all {
         cases.push((action, vec![("BillingCycle", "")], "MissingParameter"));
         for cycle in ["2026", "2026-13", "2026-00", "2026-1", "2026-11-01", "202611", "Nov 2026", "-026-11"] {
@@ -416,7 +428,12 @@ async fn r10_a_malformed_question_is_refused() {
     cases.push(("QueryBill", vec![("Type", "Invoice")], "InvalidParameter"));
     for (action, changes, code) in cases {
         let answer = client.bss(action, &changed(&NOVEMBER, &changes)).await;
-        assert_eq!((answer.status.as_u16(), answer.code()), (400, code), "{action} {changes:?} {}", answer.text);
+        assert_eq!(
+            (answer.status.as_u16(), answer.code()),
+            (400, code),
+            "{action} {changes:?} {}",
+            answer.text
+        );
     }
     assert_eq!(client.snapshot().await, before);
 }

@@ -30,7 +30,10 @@ async fn r08_a_renewal_is_a_new_instance_that_starts_when_the_old_one_ends() {
     assert_ne!(new, old);
     let (old_row, new_row) = (client.listed(&old).await.unwrap(), client.listed(&new).await.unwrap());
     assert_eq!(new_row["EffectiveTime"], old_row["ExpiryTime"]);
-    assert_eq!(new_row["ExpiryTime"], "2027-11-24T16:00:00Z", "it starts on 24 May, so 24 November is its last day");
+    assert_eq!(
+        new_row["ExpiryTime"], "2027-11-24T16:00:00Z",
+        "it starts on 24 May, so 24 November is its last day"
+    );
     assert_eq!((&new_row["Status"], &new_row["DetailStatus"]), (&json!("Available"), &json!("Upcoming")));
     assert_eq!(new_row["RemainingAmount"], "50000");
     let balance = client.bss("QueryAccountBalance", &[]).await.ok();
@@ -72,7 +75,8 @@ async fn r08_an_upgrade_of_a_package_to_come_begins_when_that_would_have() {
     client.credit(300).await;
     let start = "2027-01-01T00:00:00Z";
     let old = client.buy(&[("EffectiveDate", start)]).await;
-    let upgrade = |date| changed(&[("InstanceId", &old), ("Specification", "500000")], &[("EffectiveDate", date)]);
+    let upgrade =
+        |date| changed(&[("InstanceId", &old), ("Specification", "500000")], &[("EffectiveDate", date)]);
     let before = client.snapshot().await;
     for date in ["2026-11-23T02:13:20Z", "2027-01-02T00:00:00Z"] {
         let refused = client.bss("UpgradeResourcePackage", &upgrade(date)).await;
@@ -116,7 +120,12 @@ async fn r12_an_untouched_package_is_refunded_in_full_once() {
     let bought = client.snapshot().await;
     assert_ne!(bought, after);
     let conflict = client.bss("RefundInstance", &refund(&other, &token)).await;
-    assert_eq!(conflict.code(), "IdempotencyKey.Conflict", "the same token, other content: {}", conflict.text);
+    assert_eq!(
+        conflict.code(),
+        "IdempotencyKey.Conflict",
+        "the same token, other content: {}",
+        conflict.text
+    );
     assert_eq!(client.snapshot().await, bought);
 }
 
@@ -131,11 +140,7 @@ async fn r12_a_package_used_by_one_mail_is_neither_refunded_nor_upgraded() {
     let [message_id] = client.use_mails(1).await[..] else { panic!("one message") };
     let before = client.snapshot().await;
     let upgrade = [("InstanceId", instance.as_str()), ("Specification", "500000")];
-    let priced = package(&[
-        ("OrderType", "UPGRADE"),
-        ("InstanceId", &instance),
-        ("Specification", "500000"),
-    ]);
+    let priced = package(&[("OrderType", "UPGRADE"), ("InstanceId", &instance), ("Specification", "500000")]);
     for (action, query) in [
         ("RefundInstance", refund(&instance, &[])),
         ("InquiryPriceRefundInstance", refund(&instance, &[])),
@@ -143,7 +148,12 @@ async fn r12_a_package_used_by_one_mail_is_neither_refunded_nor_upgraded() {
         ("GetResourcePackagePrice", priced),
     ] {
         let refused = client.bss(action, &query).await;
-        assert_eq!((refused.status.as_u16(), refused.code()), (200, "ResourceStatusError"), "{}", refused.text);
+        assert_eq!(
+            (refused.status.as_u16(), refused.code()),
+            (200, "ResourceStatusError"),
+            "{}",
+            refused.text
+        );
         assert!(refused.message().contains("R12"), "{action}: {}", refused.text);
         assert_eq!(client.snapshot().await, before, "{action}");
     }
@@ -171,7 +181,12 @@ async fn r13_at_the_end_instant_nothing_can_be_done_with_a_package_any_more() {
         ("GetResourcePackagePrice", package(&[("OrderType", "RENEW"), ("InstanceId", &instance)])),
     ] {
         let refused = client.bss(action, &query).await;
-        assert_eq!((refused.status.as_u16(), refused.code()), (200, "ResourceStatusError"), "{}", refused.text);
+        assert_eq!(
+            (refused.status.as_u16(), refused.code()),
+            (200, "ResourceStatusError"),
+            "{}",
+            refused.text
+        );
         assert!(refused.message().contains("ended"), "{action}: {}", refused.text);
         assert_eq!(client.snapshot().await, before, "{action}");
     }
@@ -187,7 +202,8 @@ async fn r12_somebody_elses_package_is_answered_like_none() {
     let before = (ann.snapshot().await, bob.snapshot().await);
     let missing = "DMBAG-1";
     let queries = |instance| {
-        let price = |kind| package(&[("OrderType", kind), ("InstanceId", instance), ("Specification", "500000")]);
+        let price =
+            |kind| package(&[("OrderType", kind), ("InstanceId", instance), ("Specification", "500000")]);
         [
             ("RefundInstance", refund(instance, &[])),
             ("InquiryPriceRefundInstance", refund(instance, &[])),
@@ -217,21 +233,29 @@ async fn r07_what_is_no_renewal_upgrade_or_refund_changes_nothing() {
     let upgrade = |changes: &[(&'static str, &'static str)]| {
         changed(&[("InstanceId", i), ("Specification", "500000")], changes)
     };
-    let price = |changes: &[(&'static str, &'static str)]| {
-        changed(&package(&[("InstanceId", i)]), changes)
-    };
+    let price = |changes: &[(&'static str, &'static str)]| changed(&package(&[("InstanceId", i)]), changes);
     for (action, query, status, code) in [
         ("RenewResourcePackage", renewal(i, &[("InstanceId", "")]), 400, "MissingParameter"),
         ("RenewResourcePackage", renewal(i, &[("Duration", "")]), 400, "MissingParameter"),
         ("RenewResourcePackage", renewal(i, &[("Duration", "6.5")]), 400, "InvalidParameter"),
-        ("RenewResourcePackage", renewal(i, &[("Duration", "99999999999999999999")]), 400, "InvalidParameter"),
+        (
+            "RenewResourcePackage",
+            renewal(i, &[("Duration", "99999999999999999999")]),
+            400,
+            "InvalidParameter",
+        ),
         ("RenewResourcePackage", renewal(i, &[("Duration", "-6")]), 200, "NotApplicable"),
         ("RenewResourcePackage", renewal(i, &[("Duration", "0")]), 200, "NotApplicable"),
         ("RenewResourcePackage", renewal(i, &[("Duration", "12")]), 200, "NotApplicable"),
         ("RenewResourcePackage", renewal(i, &[("PricingCycle", "Year")]), 200, "NotApplicable"),
         ("RenewResourcePackage", renewal(i, &[("PricingCycle", "Day")]), 400, "InvalidParameter"),
         ("RenewResourcePackage", renewal(i, &[("EffectiveDate", "soon")]), 400, "InvalidParameter"),
-        ("RenewResourcePackage", renewal(i, &[("EffectiveDate", "2026-12-01T00:00:00Z")]), 200, "NotApplicable"),
+        (
+            "RenewResourcePackage",
+            renewal(i, &[("EffectiveDate", "2026-12-01T00:00:00Z")]),
+            200,
+            "NotApplicable",
+        ),
         ("RenewResourcePackage", renewal(i, &[]), 200, "InsufficientBalance"),
         ("UpgradeResourcePackage", upgrade(&[("InstanceId", "")]), 400, "MissingParameter"),
         ("UpgradeResourcePackage", upgrade(&[("Specification", "")]), 400, "MissingParameter"),
@@ -239,8 +263,18 @@ async fn r07_what_is_no_renewal_upgrade_or_refund_changes_nothing() {
         ("UpgradeResourcePackage", upgrade(&[("Specification", "-500000")]), 200, "NotApplicable"),
         ("UpgradeResourcePackage", upgrade(&[("Specification", "500000.0")]), 200, "NotApplicable"),
         ("UpgradeResourcePackage", upgrade(&[("Specification", "50000")]), 200, "NotApplicable"),
-        ("UpgradeResourcePackage", upgrade(&[("EffectiveDate", "2026-12-01T00:00:00Z")]), 200, "NotApplicable"),
-        ("UpgradeResourcePackage", upgrade(&[("EffectiveDate", "2026-11-01T00:00:00Z")]), 200, "NotApplicable"),
+        (
+            "UpgradeResourcePackage",
+            upgrade(&[("EffectiveDate", "2026-12-01T00:00:00Z")]),
+            200,
+            "NotApplicable",
+        ),
+        (
+            "UpgradeResourcePackage",
+            upgrade(&[("EffectiveDate", "2026-11-01T00:00:00Z")]),
+            200,
+            "NotApplicable",
+        ),
         ("UpgradeResourcePackage", upgrade(&[]), 200, "InsufficientBalance"),
         ("RefundInstance", refund(i, &[("ProductCode", "")]), 400, "MissingParameter"),
         ("RefundInstance", refund(i, &[("ProductCode", "ecs")]), 200, "NotApplicable"),
@@ -251,12 +285,27 @@ async fn r07_what_is_no_renewal_upgrade_or_refund_changes_nothing() {
         ("RefundInstance", refund(i, &[("ClientToken", "a\nb")]), 400, "InvalidParameter"),
         ("InquiryPriceRefundInstance", refund(i, &[("ProductCode", "ecs")]), 200, "NotApplicable"),
         ("GetResourcePackagePrice", price(&[("OrderType", "SELL")]), 400, "InvalidParameter"),
-        ("GetResourcePackagePrice", price(&[("OrderType", "RENEW"), ("InstanceId", "")]), 400, "MissingParameter"),
-        ("GetResourcePackagePrice", price(&[("OrderType", "RENEW"), ("Specification", "500000")]), 200, "NotApplicable"),
+        (
+            "GetResourcePackagePrice",
+            price(&[("OrderType", "RENEW"), ("InstanceId", "")]),
+            400,
+            "MissingParameter",
+        ),
+        (
+            "GetResourcePackagePrice",
+            price(&[("OrderType", "RENEW"), ("Specification", "500000")]),
+            200,
+            "NotApplicable",
+        ),
         ("GetResourcePackagePrice", price(&[("OrderType", "UPGRADE")]), 200, "NotApplicable"),
     ] {
         let answer = client.bss(action, &query).await;
-        assert_eq!((answer.status.as_u16(), answer.code()), (status, code), "{action} {query:?} {}", answer.text);
+        assert_eq!(
+            (answer.status.as_u16(), answer.code()),
+            (status, code),
+            "{action} {query:?} {}",
+            answer.text
+        );
         assert_eq!(answer.json["Success"], json!(false));
         assert!(!answer.message().is_empty() && answer.json["RequestId"].is_string());
         assert_eq!(client.snapshot().await, before, "{action} {query:?}");
@@ -293,8 +342,11 @@ async fn r07_a_price_is_what_the_order_then_costs() {
     assert_eq!(before - cash().await, renewal_price.0);
     let (upgrade_price, before) = (priced("UPGRADE", second.clone(), "1000000").await, cash().await);
     assert_eq!(upgrade_price.to_string(), "217.50", "230.55 less 13.05");
-    let query =
-        [("InstanceId", second.as_str()), ("Specification", "1000000"), ("EffectiveDate", "2026-11-23T02:13:20Z")];
+    let query = [
+        ("InstanceId", second.as_str()),
+        ("Specification", "1000000"),
+        ("EffectiveDate", "2026-11-23T02:13:20Z"),
+    ];
     client.bss("UpgradeResourcePackage", &query).await.ok();
     assert_eq!(before - cash().await, upgrade_price.0);
     let renewed = package(&[("OrderType", "RENEW"), ("InstanceId", &first)]);

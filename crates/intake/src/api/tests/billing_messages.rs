@@ -57,7 +57,11 @@ async fn r14_messages_are_listed_newest_first_and_marked_read() {
     let id = |row: usize| rows[row]["MessageId"].as_str().unwrap();
     let two = format!("{},{}", id(0), id(2));
     let stolen = other.bss("MarkInStationMessagesRead", &[("MessageIds", &two)]).await.ok();
-    assert_eq!(stolen["Data"], json!({"Marked": 0, "TotalUnread": 0}), "of another account nothing is marked");
+    assert_eq!(
+        stolen["Data"],
+        json!({"Marked": 0, "TotalUnread": 0}),
+        "of another account nothing is marked"
+    );
     let marked = client.bss("MarkInStationMessagesRead", &[("MessageIds", &two)]).await.ok();
     assert_eq!(marked["Data"], json!({"Marked": 2, "TotalUnread": 1}));
     let again = client.bss("MarkInStationMessagesRead", &[("MessageIds", &two)]).await.ok();
@@ -115,7 +119,12 @@ async fn r14_a_malformed_question_about_messages_is_refused() {
         ("MarkInStationMessagesRead", vec![("MessageIds", many.as_str())], "InvalidParameter"),
     ] {
         let answer = client.bss(action, &query).await;
-        assert_eq!((answer.status.as_u16(), answer.code()), (400, code), "{action} {query:?} {}", answer.text);
+        assert_eq!(
+            (answer.status.as_u16(), answer.code()),
+            (400, code),
+            "{action} {query:?} {}",
+            answer.text
+        );
     }
     assert_eq!(messages(&client, &[]).await, before);
 }

@@ -155,7 +155,8 @@ async fn r27_transactions_are_filtered_as_asked() {
     let range = [("CreateTimeStart", "2026-11-01T00:00:00Z")];
     let bills = client.rows("QueryBill", &[("BillingCycle", "2026-11")], "/Data/Items/Item").await;
     let bill = with(&bills, "Item", "PayAsYouGoBill")[0];
-    let (bill_id, settlement) = (bill["RecordID"].as_str().unwrap(), bill["PaymentTransactionID"].as_str().unwrap());
+    let (bill_id, settlement) =
+        (bill["RecordID"].as_str().unwrap(), bill["PaymentTransactionID"].as_str().unwrap());
     let all = client.rows("QueryAccountTransactions", &range, LIST).await;
     for (changes, expected) in [
         (vec![("TransactionFlow", "Income")], 4),
@@ -167,6 +168,7 @@ async fn r27_transactions_are_filtered_as_asked() {
         (vec![("TransactionChannelSN", "pi_2")], 0),
         (vec![("RecordID", refund.as_str())], 1),
         (vec![("RecordID", bill_id)], 1),
+        (vec![("RecordID", all[10]["TransactionNumber"].as_str().unwrap())], 0),
         (vec![("RecordID", "1"), ("TransactionType", "Refund")], 0),
         (vec![("RecordID", "not a number")], 0),
         (vec![("TransactionNumber", settlement)], 1),
@@ -177,7 +179,11 @@ async fn r27_transactions_are_filtered_as_asked() {
         let query = changed(&range, &changes);
         let answer = client.bss("QueryAccountTransactions", &query).await.ok();
         assert_eq!(answer["Data"]["TotalCount"], expected, "{changes:?}");
-        assert_eq!(client.rows("QueryAccountTransactions", &query, LIST).await.len(), expected, "{changes:?}");
+        assert_eq!(
+            client.rows("QueryAccountTransactions", &query, LIST).await.len(),
+            expected,
+            "{changes:?}"
+        );
         if changes[0].0 != "TransactionFlow" {
             let rows = client.rows("QueryAccountTransactionDetails", &query, LIST).await;
             assert_eq!(rows.len(), expected, "{changes:?}");
@@ -229,7 +235,10 @@ async fn r16_every_order_is_listed_with_what_it_was_about() {
     assert_eq!(rows[0]["PaymentStatus"], Value::Null);
     assert_eq!(rows[0]["PretaxAmount"], "-13.05");
     assert_eq!(rows[0]["RelatedOrderId"], rows[3]["OrderId"], "the order that bought what was given back");
-    assert_eq!((&rows[1]["PretaxAmount"], &rows[1]["RelatedOrderId"]), (&json!("108.75"), &rows[4]["OrderId"]));
+    assert_eq!(
+        (&rows[1]["PretaxAmount"], &rows[1]["RelatedOrderId"]),
+        (&json!("108.75"), &rows[4]["OrderId"])
+    );
     assert_eq!(rows[2]["RelatedOrderId"], rows[5]["OrderId"]);
     for (name, value) in [
         ("PaymentStatus", json!("Paid")),
@@ -301,7 +310,10 @@ async fn r13_instances_are_listed_by_how_they_stand() {
     client.bss("RefundInstance", &[("ProductCode", "dm"), ("InstanceId", &back)]).await.ok();
     let row = client.listed(&upcoming).await.unwrap();
     assert_eq!((&row["Status"], &row["DetailStatus"]), (&json!("Available"), &json!("Upcoming")));
-    assert_eq!((&row["EffectiveTime"], &row["RemainingAmount"]), (&json!("2027-01-01T00:00:00Z"), &json!("50000")));
+    assert_eq!(
+        (&row["EffectiveTime"], &row["RemainingAmount"]),
+        (&json!("2027-01-01T00:00:00Z"), &json!("50000"))
+    );
     let instances = |changes: Vec<(&'static str, String)>| {
         let client = &client;
         async move {
@@ -375,11 +387,12 @@ async fn r10_the_price_of_pay_as_you_go() {
         ("ModuleList.2.Config", "Mail:1"),
     ];
     let data = client.bss("GetPayAsYouGoPrice", &changed(&ask, &two)).await.ok()["Data"].clone();
-    let detail = |cost: f64| {
-        json!({"ModuleCode": "Mail", "UnitPrice": 0.00029, "OriginalCost": cost, "InvoiceDiscount": 0.0, "CostAfterDiscount": cost})
-    };
+    let detail = |cost: f64| json!({"ModuleCode": "Mail", "UnitPrice": 0.00029, "OriginalCost": cost, "InvoiceDiscount": 0.0, "CostAfterDiscount": cost});
     assert_eq!(data["ModuleDetails"]["ModuleDetail"], json!([detail(0.29), detail(0.01)]), "at least a cent");
-    assert_eq!((&data["Currency"], &data["PromotionDetails"]), (&json!("USD"), &json!({"PromotionDetail": []})));
+    assert_eq!(
+        (&data["Currency"], &data["PromotionDetails"]),
+        (&json!("USD"), &json!({"PromotionDetail": []}))
+    );
     for (changes, status, code) in [
         (vec![("ProductCode", "")], 400, "MissingParameter"),
         (vec![("ProductCode", "ecs")], 200, "NotApplicable"),
@@ -408,7 +421,8 @@ async fn r07_the_products_are_pay_as_you_go_and_packages() {
     let data = client.bss("QueryProductList", &[("PageNum", "1")]).await.ok()["Data"].clone();
     assert_eq!(data["TotalCount"], Value::Null, "unless it is asked for");
     let products = data["ProductList"]["Product"].as_array().unwrap();
-    let types: Vec<_> = products.iter().map(|product| product["SubscriptionType"].as_str().unwrap()).collect();
+    let types: Vec<_> =
+        products.iter().map(|product| product["SubscriptionType"].as_str().unwrap()).collect();
     assert_eq!(types, ["PayAsYouGo", "Subscription"]);
     assert!(products.iter().all(|product| product["ProductCode"] == "dm"));
     let counted = [("PageNum", "2"), ("PageSize", "1"), ("QueryTotalCount", "true")];

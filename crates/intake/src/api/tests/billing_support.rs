@@ -60,11 +60,16 @@ impl Client<'_> {
 
     /// Has `count` mails accepted, a hundred a call; returns the messages' ids.
     pub async fn use_mails(&self, count: usize) -> Vec<i64> {
+        self.use_mails_from(SENDER, count).await
+    }
+
+    pub async fn use_mails_from(&self, sender: &str, count: usize) -> Vec<i64> {
         let mut ids = Vec::new();
         for start in (0..count).step_by(100) {
-            let to: Vec<String> = (start..count.min(start + 100)).map(|n| format!("u{n}@y.example")).collect();
+            let to: Vec<String> =
+                (start..count.min(start + 100)).map(|n| format!("u{n}@y.example")).collect();
             let form = [
-                ("AccountName", SENDER),
+                ("AccountName", sender),
                 ("AddressType", "1"),
                 ("ReplyToAddress", "False"),
                 ("ToAddress", &to.join(",")),

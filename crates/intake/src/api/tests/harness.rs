@@ -291,6 +291,8 @@ impl Client<'_> {
             .iter()
             .map(|domain| domain.next_dkim.as_ref().map(|key| key.public_key.clone()))
             .collect();
-        format!("{numbers:?} {domains:?} {secrets:?} {senders:?} {mails:?} {packages:?} {orders:?} {notices:?} {audit:?}")
+        format!(
+            "{numbers:?} {domains:?} {secrets:?} {senders:?} {mails:?} {packages:?} {orders:?} {notices:?} {audit:?}"
+        )
     }
 }

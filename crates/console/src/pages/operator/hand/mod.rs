@@ -41,6 +41,7 @@ use crate::{
 };
 
 const TITLE: &str = "Money by hand";
+/// Lines in which those of a deed are looked for: a busy account has charges of mails between them.
 const LINES_READ: i64 = 500;
 const LINES_SHOWN: usize = 20;
 const ENTRIES_SHOWN: i64 = 10;
@@ -166,12 +167,12 @@ async fn packages(
         .collect())
 }
 
-/// Whether a line is made by hand, or comes of one that was: due bills are settled with what comes in.
-fn is_by_hand(line: &Transfer) -> bool {
+/// Whether a line comes of what was done by hand: due bills are settled with what comes in.
+fn comes_of_it(line: &Transfer) -> bool {
     matches!(line.kind, Kind::Credit | Kind::Adjustment | Kind::Settlement)
 }
 
-/// After a deed, the lines that came of it, in their order; otherwise the newest lines of the kind.
+/// After a deed, the lines that came of it, in their order; otherwise the newest that were made by hand.
 async fn lines(
     state: &ConsoleState,
     view: &AccountView,
@@ -180,11 +181,12 @@ async fn lines(
     let mut lines = match after {
         Some(after_sequence) => {
             let query = LineQuery { after_sequence, limit: LINES_READ, ..LineQuery::all(view.id()) };
-            state.store.lines_in_order(&query).await?
+            let mut lines = state.store.lines_in_order(&query).await?;
+            lines.retain(comes_of_it);
+            lines
         }
-        None => state.store.ledger_lines(view.id(), None, None, LINES_READ).await?,
+        None => state.store.lines_by_hand(view.id(), LINES_SHOWN as i64).await?,
     };
-    lines.retain(is_by_hand);
     lines.truncate(LINES_SHOWN);
     Ok(lines)
 }
@@ -273,7 +275,9 @@ fn confirm_facts(state: &ConsoleState, view: &AccountView, order: &Order) -> Vec
     match &order.deed {
         Deed::Credit(amount) | Deed::Adjust(Adjusted::Money(amount)) => {
             facts.push(Fact::text("Cash balance now", state.money(numbers.cash.0)));
-            facts.push(Fact::text("Cash balance then", state.money(after(numbers.cash.0, amount.0))));
+            let then =
+                if numbers.due.0 > 0 { "Then, before due bills are paid" } else { "Cash balance then" };
+            facts.push(Fact::text(then, state.money(after(numbers.cash.0, amount.0))));
         }
         Deed::Adjust(Adjusted::FreeMails(mails)) => {
             facts.push(Fact::text("Free credit now", format::mails_noun(numbers.free_left)));
