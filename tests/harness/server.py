@@ -83,6 +83,15 @@ class Account:
     tag: str = field(default_factory=lambda: str(int.from_bytes(os.urandom(6)) + 10**15))
 
 
+def clock_ahead(seconds: int) -> dict[str, str]:
+    """What makes a process see a wall clock that is ahead: libfaketime, which leaves timers as they are."""
+    if seconds == 0:
+        return {}
+    found = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+    assert found, "libfaketime is not installed: apt-get install libfaketime"
+    return {"LD_PRELOAD": str(found[0]), "FAKETIME": f"+{seconds}s", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+
+
 class CommandFailed(AssertionError):
     """A command of the binary ended with another status than the test expected."""
 
@@ -110,6 +119,7 @@ class Indicia:
         self.config = _merged(base, changes)
         self.write_config()
         self.process = None
+        self.ahead_s = 0
 
     def write_config(self):
         self.config_path.write_text(to_toml(self.config))
@@ -121,7 +131,8 @@ class Indicia:
         assert self.process is None, "already running"
         self._log = open(self.log_path, "ab")
         self.process = subprocess.Popen([BINARY, "serve", "--config", self.config_path], cwd=self.folder,
-                                        stdout=subprocess.PIPE, stderr=self._log, text=True)
+                                        stdout=subprocess.PIPE, stderr=self._log, text=True,
+                                        env={**os.environ, **clock_ahead(self.ahead_s)})
         self.output: list[str] = []
         ready = threading.Event()
         threading.Thread(target=self._read_output, args=(self.process, ready), daemon=True).start()
@@ -165,13 +176,23 @@ class Indicia:
     def log_tail(self, bytes_max: int = 6000) -> str:
         return self.log_path.read_bytes()[-bytes_max:].decode(errors="replace") if self.log_path.exists() else "(no log)"
 
+    def restart_ahead(self, seconds: int) -> "Indicia":
+        """Stops it and starts it again with a wall clock that is so far ahead; commands see the same time."""
+        self.stop()
+        self.ahead_s = seconds
+        return self.start()
+
+    def now(self) -> datetime.datetime:
+        """The time that the server's clock shows."""
+        return datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=self.ahead_s)
+
     # The command line
 
     def run(self, *arguments, expect: int | None = 0, env: dict | None = None, config: bool = True):
         """Runs one command of the binary on this installation's configuration."""
         command = [str(BINARY), *map(str, arguments), *(["--config", str(self.config_path)] if config else [])]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=self.folder,
-                              env={**os.environ, **(env or {})})
+                              env={**os.environ, **clock_ahead(self.ahead_s), **(env or {})})
         if expect is not None and done.returncode != expect:
             raise CommandFailed(f"{' '.join(command)}: exit status {done.returncode}, expected {expect}\n"
                                 f"{done.stdout[-2000:]}\n{done.stderr[-3000:]}")
@@ -179,6 +200,10 @@ class Indicia:
 
     def run_json(self, *arguments):
         return json.loads(self.run(*arguments, "--json").stdout)
+
+    def run_lines(self, *arguments) -> list[dict]:
+        """Of commands that print one JSON object a line."""
+        return [json.loads(line) for line in self.run(*arguments, "--json").stdout.splitlines()]
 
     def sdk(self, key_id: str, secret: str, **more) -> Sdk:
         return Sdk(f"127.0.0.1:{self.api}", key_id, secret, **more)

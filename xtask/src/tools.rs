@@ -32,6 +32,7 @@ const TOOLS: &[Tool] = &[
         present: || Path::new("/usr/lib/postfix/sbin/master").is_file(),
         needed_by: &[Step::E2e],
     },
+    Tool { package: "libfaketime", present: has_faketime, needed_by: &[Step::E2e] },
     Tool { package: "chromium", present: || find("chromium").is_some(), needed_by: &[Step::Browser] },
     Tool {
         package: "chromium-driver",
@@ -44,6 +45,11 @@ fn has_postgres() -> bool {
     let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     versions.into_iter().any(|version| version.path().join("bin/initdb").is_file())
         || find("initdb").is_some()
+}
+
+fn has_faketime() -> bool {
+    let folders = fs::read_dir("/usr/lib").into_iter().flatten().flatten();
+    folders.into_iter().any(|folder| folder.path().join("faketime/libfaketimeMT.so.1").is_file())
 }
 
 /// Makes sure that all tools of the suites are there.

@@ -8,14 +8,20 @@ use std::sync::Arc;
 use bytes::Bytes;
 use indicia_delivery::dns::FixedResolver;
 use indicia_delivery::{Delivery, DeliveryConfig, Metrics};
+use indicia_domain::ledger::price::PriceList;
 use indicia_domain::mail::Via;
 use indicia_domain::mail::admission::Policy;
 use indicia_domain::mail::recipient::Recipient;
-use indicia_domain::time::{Clock, ManualClock};
+use indicia_domain::money::MoneyMicros;
+use indicia_domain::notice::Channel;
+use indicia_domain::time::{Clock, DAY_MICROS, ManualClock, UnixMicros};
 use indicia_store::Store;
-use indicia_store::account::NewAccount;
+use indicia_store::account::{NewAccount, SYSTEM_ACCOUNT_ID};
 use indicia_store::admission::{Admission, Admitted, Submission};
+use indicia_store::audit::Actor;
 use indicia_store::directory::DkimKey;
+use indicia_store::notice::{Dispatch, Handover, SystemMail};
+use indicia_store::package::PurchaseRequest;
 
 use support::server::{Do, Server, say};
 use support::{START, config, until};
@@ -174,5 +180,58 @@ async fn what_waits_in_the_queue_is_claimed_and_what_fails_comes_back() {
     delivery.wake();
     until_empty(&bench).await;
     assert_eq!(server.messages().len(), 10);
+    delivery.stop().await;
+}
+
+/// R14: notices by e-mail are mail of the installation itself: there is no account behind them.
+#[tokio::test]
+async fn r14_a_notice_is_signed_with_the_installations_own_key_and_delivered() {
+    let bench = Bench::new().await;
+    let (store, account_id) = (&bench.store, bench.account_id);
+    let domain_id = store
+        .create_domain(SYSTEM_ACCOUNT_ID, "notices.test", "", &dkim_key(), 5)
+        .await
+        .expect("a domain of the installation");
+    let actor = Actor::system("test");
+    store.credit(account_id, MoneyMicros(100_000_000), "test money", &actor).await.expect("credited");
+    let request = PurchaseRequest {
+        account_id,
+        specification: 50_000,
+        quantity: 1,
+        starts_at: None,
+        idempotency_key: None,
+        nonce: None,
+        by: actor,
+    };
+    let receipt = store.purchase(&request, &PriceList::default()).await.expect("bought");
+    bench.clock.set(UnixMicros(receipt.ends_at).plus_micros(-DAY_MICROS));
+    let say = |handover: &Handover| {
+        Dispatch::Email(Box::new(SystemMail {
+            submission: Submission {
+                message_id: handover.dispatch_id,
+                account_id: SYSTEM_ACCOUNT_ID,
+                sender_id: 1,
+                domain_id,
+                via: Via::System,
+                mail_from: "a@notices.test".into(),
+                subject: "x".into(),
+                tag: String::new(),
+                recipients: vec![Recipient::new("a", "example.net", "example.net")],
+                content: Bytes::from_static(support::spool::BODY.as_bytes()),
+                idempotency: None,
+                nonce: None,
+            },
+        }))
+    };
+    let (made, _) = store.hand_over_notices(account_id, Channel::Email, &say).await.expect("handed over");
+    assert_eq!(made, 1);
+    let server = Server::scripted(|_| Do::Usual).await;
+    let mut config = config(&[("*", server.address)]);
+    config.sign = true;
+    let delivery = bench.start(config);
+    until_empty(&bench).await;
+    let sent = &server.messages()[0];
+    assert!(sent.starts_with("DKIM-Signature: ") && sent.contains("d=notices.test;"), "{sent}");
+    assert!(store.verify_ledger().await.expect("verified").violations.is_empty());
     delivery.stop().await;
 }

@@ -146,7 +146,30 @@ impl Connections {
 
     /// Starts a transaction that may write.
     pub async fn begin(&self) -> Result<Transaction<'static, Any>> {
-        Ok(self.write.begin_with(self.engine.begin_write()).await?)
+        self.begin_on(&self.write, self.engine.begin_write()).await
+    }
+
+    /// Starts a transaction that sees one state of the database throughout.
+    pub async fn begin_snapshot(&self) -> Result<Transaction<'static, Any>> {
+        let statement = match self.engine {
+            Engine::Sqlite => "BEGIN DEFERRED",
+            Engine::Postgres => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+        };
+        self.begin_on(&self.read, statement).await
+    }
+
+    /// A caller that is dropped while PostgreSQL begins (its client hung up) would leave the connection in a
+    /// transaction that sqlx 0.9 counts only once it has begun, and so never rolls back. A task of its own is not
+    /// dropped; the transaction that nobody takes from it is rolled back as usual.
+    async fn begin_on(&self, pool: &AnyPool, statement: &'static str) -> Result<Transaction<'static, Any>> {
+        if self.engine == Engine::Sqlite {
+            return Ok(pool.begin_with(statement).await?);
+        }
+        let pool = pool.clone();
+        match tokio::spawn(async move { pool.begin_with(statement).await }).await {
+            Ok(begun) => Ok(begun?),
+            Err(_) => Err(StoreError::Closed),
+        }
     }
 
     /// Runs `VACUUM`-free housekeeping of the write-ahead log; nothing on PostgreSQL.

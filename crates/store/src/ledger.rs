@@ -97,6 +97,13 @@ impl Store {
         self.two_sided(query, &low, &high, "send", "reversal").await
     }
 
+    /// Lines that charged mails to pay-as-you-go (sends) and gave them back (reversals), by time; the query's package
+    /// is not looked at. What an hour's bill is made of.
+    pub async fn pay_as_you_go_lines(&self, query: &DeductionQuery) -> Result<Vec<Transfer>> {
+        let account = LedgerAccount::PayAsYouGo.to_string();
+        self.two_sided(query, &account, &account, "send", "reversal").await
+    }
+
     /// Lines that touch the cash balance, by time.
     pub async fn money_lines(
         &self,
@@ -291,11 +298,7 @@ impl Store {
 
     /// A transaction that sees one state of the database throughout.
     async fn snapshot(&self) -> Result<sqlx::Transaction<'static, sqlx::Any>> {
-        let begin = match self.engine() {
-            crate::Engine::Sqlite => "BEGIN DEFERRED",
-            crate::Engine::Postgres => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-        };
-        Ok(self.read().begin_with(begin).await?)
+        self.inner.connections.begin_snapshot().await
     }
 }
 

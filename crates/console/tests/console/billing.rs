@@ -97,10 +97,13 @@ async fn r10_a_bill_is_shown_with_mails_price_and_rounding_and_leads_to_its_ledg
     day.shows("10:00 to 11:00");
     let hour = browser.get(&day.links("/billing/bills/hours/").remove(0)).await;
     hour.shows("1,017 mails at USD 0.00029 each are USD 0.29493; rounded half-up to the cent: USD 0.29.");
+    let charged: i64 =
+        cells(&hour, "Charged").iter().map(|mails| mails.parse::<i64>().expect("a number")).sum();
+    assert_eq!(charged, 1_017, "the messages behind the bill");
     let lines = browser.get(&hour.links("/billing/transactions/").remove(0)).await;
     lines.shows("<h1>Bill</h1>");
     for side in ["receivable", "sales", "billed", "pay-as-you-go"] {
-        lines.shows(&format!(">{side}</td>"));
+        lines.shows(&format!("{side}</span>"));
     }
     assert!(cells(&lines, "Amount").contains(&"USD 0.29".to_owned()));
     assert!(cells(&lines, "Amount").contains(&"1,017 mails".to_owned()));
@@ -159,7 +162,7 @@ async fn r10_the_hour_that_comes_twice_has_two_bills_on_a_day_of_25_hours() {
     day.shows("02:00 (UTC+02:00) to 02:00 (UTC+01:00)");
     day.shows("02:00 (UTC+01:00) to 03:00 (UTC+01:00)");
     assert_eq!(cells(&day, "Pay-as-you-go mails"), ["100", "50", "150"], "each hour and the sum");
-    day.shows("Europe/Berlin (UTC+02:00)");
+    day.shows("Europe/Berlin (UTC+02:00, then UTC+01:00)");
 }
 
 #[tokio::test]

@@ -5,11 +5,15 @@ use indicia_domain::{
     account::AccountStatus,
     ledger::{Kind, bill::CollectionPolicy, price::PriceList},
     money::MoneyMicros,
-    time::MINUTE_MICROS,
+    notice::Channel,
+    time::{Clock, MINUTE_MICROS},
 };
 use indicia_store::{
     account::AccountNumbers,
+    audit::Actor,
+    contact::Contact,
     money::TopUp,
+    notice::{Dispatch, Handover},
     oversight::{AuditQuery, LineQuery},
     package::PackageFilter,
 };
@@ -321,6 +325,44 @@ async fn the_month_shows_what_was_billed_paid_and_topped_up() {
     after.shows("Fjord &#38; Sons &#60;Ltd&#62;");
     operator.get("/operator/month?month=2026-10").await.shows("Nothing was billed for this month.");
     operator.get("/operator/month?month=x").await.shows("The present month is shown");
+}
+
+#[tokio::test]
+async fn r14_who_could_not_be_told_is_shown_with_the_channel_and_the_reason() {
+    let world = World::empty().await;
+    make_overdue(&world, world.other_id, 1_000).await;
+    let mut operator = Browser::signed_in(&world, OPERATOR_EMAIL).await;
+    operator.get("/operator/notices").await.shows("Every notice that was due was told");
+    world.tell().await;
+    let page = operator.get("/operator/notices").await;
+    page.shows("no sender is configured for notices by e-mail");
+    page.shows("the account has no telephone number");
+    page.shows("Overdue");
+    assert_eq!(page.text.matches("data-label=\"State\"").count(), 2, "the message in the console was told");
+    page.shows(&format!("/accounts/{}/contacts", world.other_id));
+}
+
+#[tokio::test]
+async fn r14_a_text_that_the_gateway_refused_is_shown_with_its_words_and_half_its_number() {
+    let world = World::empty().await;
+    let contact = world.store.contact(world.other_id).await.unwrap().unwrap();
+    let contact = Contact { phone: "+8613800001234".into(), ..contact };
+    world.store.set_contact(world.other_id, &contact, &Actor::system("test")).await.unwrap();
+    make_overdue(&world, world.other_id, 1_000).await;
+    let word: &(dyn Fn(&Handover) -> Dispatch + Send + Sync) = &|_| Dispatch::Sms { text: "Pay.".into() };
+    world.store.hand_over_notices(world.other_id, Channel::Sms, word).await.unwrap();
+    let mut operator = Browser::signed_in(&world, OPERATOR_EMAIL).await;
+    let waiting = operator.get("/operator/notices").await;
+    waiting.shows("1 waiting, 0 given up, 0 taken");
+    waiting.shows("No text is in trouble");
+    let texts = world.store.claim_sms(world.clock.now().plus_micros(MINUTE_MICROS), 10).await.unwrap();
+    world.store.sms_given_up(&texts[0], "ESME_RINVDSTADR <b>").await.unwrap();
+    let page = operator.get("/operator/notices").await;
+    page.shows("0 waiting, 1 given up, 0 taken");
+    page.shows("ESME_RINVDSTADR &#60;b&#62;");
+    page.shows("+*********1234");
+    page.hides("13800001234");
+    page.hides("Pay.");
 }
 
 #[tokio::test]

@@ -104,26 +104,15 @@ impl History {
                 let (done, expected) = (self.world.adjust(None, mails), self.model.adjust_free(mails));
                 self.same(done, expected);
             }
-            Step::TopUp(micros) => {
-                let overdue = self.model.due() > 0;
-                let (done, expected) =
-                    (self.world.gift(Kind::TopUp, micros), self.model.gift(micros));
-                self.same(done, expected);
-                self.seen.note("restored by a payment", overdue && self.model.due() == 0);
-                self.seen.note("a payment that does not suffice", overdue && self.model.due() > 0);
-            }
-            Step::Credit(micros) => {
-                let (done, expected) =
-                    (self.world.gift(Kind::Credit, micros), self.model.gift(micros));
-                self.same(done, expected);
-            }
+            Step::TopUp(micros) => self.gift(Kind::TopUp, micros),
+            Step::Credit(micros) => self.gift(Kind::Credit, micros),
             Step::Limit(micros) => {
                 self.world.limit(micros);
                 self.model.limit(micros);
             }
             Step::Job => self.job(),
             Step::Wait(micros) => self.move_clock(self.world.clock.0 + micros),
-            Step::StepBack(micros) => {
+            Step::SetBack(micros) => {
                 let earliest = self.world.latest_clock.0 - STEP_BACK_MAX_MICROS;
                 self.world.set_clock((self.world.clock.0 - micros).max(earliest));
             }
@@ -133,6 +122,14 @@ impl History {
                 }
             }
         }
+    }
+
+    fn gift(&mut self, kind: Kind, micros: i64) {
+        let overdue = self.model.due() > 0;
+        let (done, expected) = (self.world.gift(kind, micros), self.model.gift(micros));
+        self.same(done, expected);
+        self.seen.note("restored by a payment", overdue && self.model.due() == 0);
+        self.seen.note("a payment that does not suffice", overdue && self.model.due() > 0);
     }
 
     fn move_clock(&mut self, to: i64) {
@@ -320,8 +317,7 @@ impl History {
         let mut month_sum = 0;
         for (start, hour) in &world.hours {
             let bills = || world.bills.iter().filter(|bill| bill.hour_start == *start);
-            let (mails, micros) =
-                bills().fold((0, 0), |sum, bill| (sum.0 + bill.mails, sum.1 + bill.micros));
+            let (mails, micros) = bills().fold((0, 0), |sum, bill| (sum.0 + bill.mails, sum.1 + bill.micros));
             assert_eq!((mails, micros), (hour.billed_mails, hour.billed_micros), "R10");
             assert_eq!(micros, model::price_of(mails), "R10: the bills add up to one bill");
             month_sum += micros;
@@ -329,7 +325,11 @@ impl History {
         assert_eq!(month_sum, world.bills.iter().map(|bill| bill.micros).sum::<i64>(), "hours are the month");
         let payg = model.count(|mail| mail.payer == Payer::PayAsYouGo);
         let billed: i64 = world.bills.iter().map(|bill| bill.mails).sum();
-        assert_eq!(world.state.pay_as_you_go_mails, payg - billed, "each mail is in one bill or waits for it");
+        assert_eq!(
+            world.state.pay_as_you_go_mails,
+            payg - billed,
+            "each mail is in one bill or waits for it"
+        );
     }
 
     /// Invariants 2, 3 and 9: a request's charges are the model's mails.
@@ -401,6 +401,9 @@ proptest! {
 fn live(steps: &[(Step, i64)], zone_pick: usize, beginning: usize, offset: i64) -> Seen {
     let clock = UnixMicros::parse(BEGINNINGS[beginning]).expect("an instant").plus_micros(offset);
     let mut history = History::new(ZONES[zone_pick], clock);
+    if offset % 2 == 0 {
+        history.take(&Step::TopUp(120_000));
+    }
     for (step, hours) in steps {
         history.take(step);
         history.check(history.world.now().0 + hours * HOUR_MICROS);

@@ -229,7 +229,14 @@ impl Model {
         own.take(mails as usize).map(|mail| mail.reversed = true).count() as i64
     }
 
-    pub fn buy(&mut self, specification: i64, quantity: i64, at: i64, starts: i64, months: i8) -> Result<(), No> {
+    pub fn buy(
+        &mut self,
+        specification: i64,
+        quantity: i64,
+        at: i64,
+        starts: i64,
+        months: i8,
+    ) -> Result<(), No> {
         if self.cash() < specification_price(specification) * quantity {
             return Err(No::Money);
         }

@@ -14,7 +14,7 @@ pub const QUOTA: i64 = 40;
 pub const PRICE_MICROS: i64 = 3_333;
 pub const THRESHOLD_MICROS: i64 = 90_000;
 pub const MONTHS: u32 = 2;
-pub const STEPS_MAX: usize = 60;
+pub const STEPS_MAX: usize = 100;
 
 /// Mails and price of the packages on offer.
 pub const OFFERS: [(i64, i64); 3] = [(6, 15_000), (15, 30_000), (60, 90_000)];
@@ -78,7 +78,7 @@ pub enum Step {
     Job,
     Wait(i64),
     /// Another node's clock, or one that is set back.
-    StepBack(i64),
+    SetBack(i64),
     /// To the next such instant, or to one microsecond before it.
     To {
         edge: Edge,
@@ -102,17 +102,17 @@ pub fn step() -> impl Strategy<Value = Step> {
         5 => (0usize..5, 1i64..14).prop_map(|(back, mails)| Step::Reverse { back, mails }),
         3 => (0usize..3, 1i64..3, prop_oneof![3 => Just(0i64), 1 => 1i64..1_000 * HOUR_MICROS])
             .prop_map(|(offer, quantity, starts_in_micros)| Step::Buy { offer, quantity, starts_in_micros }),
-        1 => (0usize..6).prop_map(Step::Renew),
-        2 => (0usize..6, 0usize..3).prop_map(|(pick, offer)| Step::Upgrade { pick, offer }),
+        2 => (0usize..4).prop_map(Step::Renew),
+        3 => (0usize..4, 0usize..3).prop_map(|(pick, offer)| Step::Upgrade { pick, offer }),
         2 => (0usize..6).prop_map(Step::Refund),
-        2 => (1i64..150_000).prop_map(Step::TopUp),
+        3 => (1i64..250_000).prop_map(Step::TopUp),
         1 => (-60_000i64..100_000).prop_map(Step::Credit),
         1 => (0i64..80_000).prop_map(Step::Limit),
-        1 => (-6i64..9).prop_map(Step::AdjustFree),
-        1 => (0usize..6, -6i64..9).prop_map(|(pick, mails)| Step::AdjustPackage { pick, mails }),
+        1 => (-12i64..12).prop_map(Step::AdjustFree),
+        1 => (0usize..4, -12i64..12).prop_map(|(pick, mails)| Step::AdjustPackage { pick, mails }),
         6 => Just(Step::Job),
         4 => prop_oneof![(1i64..3 * HOUR_MICROS), (1i64..900 * HOUR_MICROS)].prop_map(Step::Wait),
-        2 => (1i64..=STEP_BACK_MAX_MICROS).prop_map(Step::StepBack),
+        2 => (1i64..=STEP_BACK_MAX_MICROS).prop_map(Step::SetBack),
         6 => (edge(), any::<bool>()).prop_map(|(edge, before)| Step::To { edge, before }),
     ]
 }

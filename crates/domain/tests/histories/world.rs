@@ -15,9 +15,7 @@ use indicia_domain::ledger::{Kind, LedgerAccount, Transfer, Unit, Validity, chan
 use indicia_domain::mail::admission::{Refusal, admit};
 use indicia_domain::money::MoneyMicros;
 use indicia_domain::quota::Allowance;
-use indicia_domain::time::{
-    TimeZone, UnixMicros, local_day, local_hour, never_back, validity_end,
-};
+use indicia_domain::time::{TimeZone, UnixMicros, local_day, local_hour, never_back, validity_end};
 
 use crate::model::No;
 use crate::steps::{FREE_IN_ALL, MONTHS, POLICY, QUOTA, prices};
@@ -203,7 +201,15 @@ impl World {
         self.lines.push(line);
     }
 
-    fn line(&self, kind: Kind, unit: Unit, from: LedgerAccount, to: LedgerAccount, amount: i64, of: i64) -> Transfer {
+    fn line(
+        &self,
+        kind: Kind,
+        unit: Unit,
+        from: LedgerAccount,
+        to: LedgerAccount,
+        amount: i64,
+        of: i64,
+    ) -> Transfer {
         Transfer {
             account_id: 1,
             sequence: self.lines.len() as i64 + 1,
@@ -319,7 +325,15 @@ impl World {
         Ok(())
     }
 
-    fn grant(&mut self, kind: Kind, mails: i64, price: MoneyMicros, pays: i64, starts: UnixMicros, order: i64) {
+    fn grant(
+        &mut self,
+        kind: Kind,
+        mails: i64,
+        price: MoneyMicros,
+        pays: i64,
+        starts: UnixMicros,
+        order: i64,
+    ) {
         let instance = instance_id(self.state.packages.len());
         let ends_at = validity_end(&self.zone, starts, MONTHS);
         self.money(kind, LedgerAccount::Cash, LedgerAccount::Sales, pays, order);
@@ -346,7 +360,11 @@ impl World {
             NotRenewable::Refunded | NotRenewable::Upgraded => No::Closed,
         })?;
         let is_live = |other: &str| self.package(other).is_some_and(|package| package.closed.is_none());
-        if self.meta.iter().any(|(other, meta)| meta.renewal_of.as_deref() == Some(instance) && is_live(other)) {
+        if self
+            .meta
+            .iter()
+            .any(|(other, meta)| meta.renewal_of.as_deref() == Some(instance) && is_live(other))
+        {
             return Err(No::Renewed);
         }
         self.buy(self.meta[instance].specification, 1, starts, Some(instance.to_owned()))
@@ -355,10 +373,12 @@ impl World {
     pub fn upgrade(&mut self, instance: &str, to: i64) -> Result<(), No> {
         let (package, now) = (self.package(instance).expect("known").clone(), self.now());
         let offer = self.prices.offer(to).expect("on offer");
-        let total = change::upgrade_price(&package, self.meta[instance].price, offer, now).map_err(|why| match why {
-            NotUpgradable::NotReturnable(why) => refusal_of(why),
-            NotUpgradable::NotLarger(..) | NotUpgradable::Cheaper { .. } => No::NotLarger,
-        })?;
+        let total = change::upgrade_price(&package, self.meta[instance].price, offer, now).map_err(
+            |why| match why {
+                NotUpgradable::NotReturnable(why) => refusal_of(why),
+                NotUpgradable::NotLarger(..) | NotUpgradable::Cheaper { .. } => No::NotLarger,
+            },
+        )?;
         if self.cash < total.0 {
             return Err(No::Money);
         }

@@ -1,11 +1,12 @@
 //! `indicia notice …`: what an account was told, and what not and why (R14, R15).
 
 use clap::Subcommand;
+use indicia_store::account::SYSTEM_ACCOUNT_ID;
 use indicia_store::notice::{NoticeRow, NoticeState};
 use serde_json::json;
 
 use super::output::Out;
-use super::{ConfigFile, Done, Opened, account_id, named_account};
+use super::{ConfigFile, Done, Failure, Opened, account_id, named_account, print_json};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -14,8 +15,24 @@ Examples:
 
 One line for each notice and channel: when it was due, whether it was handed over, and if not, why.";
 
+const SENDER_EXAMPLES: &str = "\
+Examples:
+  indicia notice sender --config indicia.toml
+  indicia notice sender --json | jq -r .dkim_value
+
+Publish the records before the first notice goes out: an unsigned or unaligned notice about money looks like a fraud.";
+
 #[derive(Subcommand)]
 pub enum NoticeCommand {
+    /// Whom notices by e-mail come from (notices.from), and the DNS records that its domain needs.
+    #[command(after_help = SENDER_EXAMPLES)]
+    Sender {
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        file: ConfigFile,
+    },
     /// The notices of an account, the latest due first.
     #[command(after_help = EXAMPLES)]
     List {
@@ -34,10 +51,39 @@ pub enum NoticeCommand {
 }
 
 pub async fn run(command: NoticeCommand) -> Done {
-    let NoticeCommand::List { account_id, limit, json, file } = command;
-    let opened = file.open().await?;
-    let done = list(&opened, account_id, limit, json).await;
-    opened.finish(done).await
+    match command {
+        NoticeCommand::List { account_id, limit, json, file } => {
+            let opened = file.open().await?;
+            let done = list(&opened, account_id, limit, json).await;
+            opened.finish(done).await
+        }
+        NoticeCommand::Sender { json, file } => {
+            let opened = file.open_or_make().await?;
+            let done = sender(&opened, json).await;
+            opened.finish(done).await
+        }
+    }
+}
+
+async fn sender(opened: &Opened, as_json: bool) -> Done {
+    let Some(address) = &opened.config.notices.from else {
+        return Err(Failure::failed("notices.from is not set, so there are no notices by e-mail; set it to an address"));
+    };
+    let sender = crate::jobs::system_sender(&opened.store, address).await?;
+    let domain = opened.store.domain(SYSTEM_ACCOUNT_ID, sender.domain_id).await?;
+    let domain = domain.ok_or_else(|| Failure::failed(format!("the domain of {address} is gone")))?;
+    let name = format!("{}._domainkey.{}", domain.dkim.selector, domain.name);
+    let value = format!("v=DKIM1; k=rsa; p={}", domain.dkim.public_key);
+    if as_json {
+        let (address, domain) = (&sender.address, &domain.name);
+        print_json(&json!({"address": address, "domain": domain, "dkim_name": name, "dkim_value": value}));
+    } else {
+        println!("notices come from {}", sender.address);
+        println!("publish a TXT record {name} with");
+        println!("{value}");
+        println!("and let the SPF record of {} allow the addresses that mail leaves from", domain.name);
+    }
+    Ok(())
 }
 
 async fn list(opened: &Opened, account_id: i64, limit: i64, as_json: bool) -> Done {

@@ -64,7 +64,8 @@ fn list(prices: &PriceList, currency: &str, as_json: bool) -> Done {
         let saved = MoneyMicros(saving(prices, offer.mails, offer.price));
         out.line(format_args!(
             "package of {:>11} mails  {currency} {:>10}   {currency} {saved} below pay-as-you-go",
-            offer.mails, offer.price
+            offer.mails,
+            offer.price.to_string()
         ))?;
     }
     out.line(format_args!("pay-as-you-go             {currency} {per_thousand} per 1,000 mails"))?;

@@ -43,10 +43,7 @@ static KEYS: Bulk = Bulk::new(
 static NONCES: Bulk =
     Bulk::new("INSERT INTO api_nonce (access_key_id, nonce, seen_at) VALUES", "($, $, $)", "");
 
-pub(super) async fn write_messages(
-    connection: &mut AnyConnection,
-    accepted: &[Accepted<'_>],
-) -> Result<()> {
+pub(super) async fn write_messages(connection: &mut AnyConnection, accepted: &[Accepted<'_>]) -> Result<()> {
     MESSAGES
         .run(connection, accepted, |query, mail| {
             let submission = mail.submission;
@@ -195,14 +192,9 @@ pub(super) async fn write_usage(connection: &mut AnyConnection, accepted: &[Acce
     Ok(())
 }
 
-pub(super) async fn write_keys(
-    connection: &mut AnyConnection,
-    accepted: &[Accepted<'_>],
-) -> Result<()> {
-    let keys: Vec<_> = accepted
-        .iter()
-        .filter_map(|mail| Some((mail, mail.submission.idempotency.as_ref()?)))
-        .collect();
+pub(super) async fn write_keys(connection: &mut AnyConnection, accepted: &[Accepted<'_>]) -> Result<()> {
+    let keys: Vec<_> =
+        accepted.iter().filter_map(|mail| Some((mail, mail.submission.idempotency.as_ref()?))).collect();
     KEYS.run(connection, &keys, |query, (mail, key)| {
         query
             .bind(mail.submission.account_id)

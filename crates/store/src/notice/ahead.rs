@@ -64,7 +64,8 @@ fn causes(
     let (month, collect_at) = local_month(zone, now);
     let is_ahead = lead_days > 0 && now >= days_before(zone, collect_at, lead_days);
     let causes = [(is_ahead, "ahead"), (owed.is_near(policy), "near")];
-    let keys = causes.iter().filter(|(holds, _)| *holds).map(|(_, cause)| format!("collection:{month}:{cause}"));
+    let keys =
+        causes.iter().filter(|(holds, _)| *holds).map(|(_, cause)| format!("collection:{month}:{cause}"));
     Causes { keys: keys.collect(), collect_at }
 }
 
@@ -119,8 +120,7 @@ impl Store {
         let mut transaction = self.begin().await?;
         let lock = if self.engine().for_update().is_empty() { "" } else { " FOR UPDATE OF s" };
         let sql = format!("{OWED} WHERE s.account_id = $1 AND s.overdue_since IS NULL{lock}");
-        let row =
-            sqlx::query(AssertSqlSafe(sql)).bind(account_id).fetch_optional(&mut *transaction).await?;
+        let row = sqlx::query(AssertSqlSafe(sql)).bind(account_id).fetch_optional(&mut *transaction).await?;
         let Some(row) = row else { return Ok(0) };
         let (owed, zone) = owed_of(&row)?;
         let now = self.now();
@@ -229,7 +229,13 @@ mod tests {
         assert_eq!(keys(799, "2026-11-27T16:00:00Z"), [ahead.clone()]);
         assert_eq!(keys(800, "2026-11-27T15:59:59.999999Z"), [near.clone()]);
         assert_eq!(keys(800, "2026-11-27T16:00:00Z"), [ahead, near]);
-        let without = causes(&owed(799, 0, 0), &policy, 0, &shanghai, UnixMicros::parse("2026-11-30T15:00:00Z").unwrap());
+        let without = causes(
+            &owed(799, 0, 0),
+            &policy,
+            0,
+            &shanghai,
+            UnixMicros::parse("2026-11-30T15:00:00Z").unwrap(),
+        );
         assert!(without.keys.is_empty(), "a lead of 0 days is off");
     }
 }

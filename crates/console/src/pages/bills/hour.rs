@@ -3,24 +3,29 @@
 
 use askama::Template;
 use axum::{
-    extract::{Path, State},
+    extract::{Path, Query, State},
     response::Response,
 };
 use indicia_domain::{
+    ledger::{Kind, Transfer},
     money::MoneyMicros,
     time::{HOUR_MICROS, UnixMicros},
 };
 use indicia_store::{
     bill::{Bill, BillQuery},
+    ledger::DeductionQuery,
     usage::UsageHour,
 };
 
-use super::{BillRow, crumbs, hour_name};
+use serde::Deserialize;
+
+use super::{BillRow, crumbs, hour_href, hour_name, with_query};
 use crate::{
     ConsoleState,
-    components::{Link, Note, Tone},
+    components::{Link, Note, Pager, Tone},
     error::{ConsoleError, page},
-    format,
+    format::{self, Moment},
+    pages::transactions::{parse_token, token_text},
     period::Month,
     session::viewer::{AccountView, here},
     shell::{BILLS, Place, Shell},
@@ -34,6 +39,18 @@ struct Line {
     /// Why there is an adjustment.
     reason: Option<String>,
 }
+
+/// A message of the hour, or what of one was given back in it.
+struct MessageLine {
+    at: Moment,
+    href: String,
+    id: i64,
+    mails: String,
+    is_reversal: bool,
+}
+
+/// Messages on one page.
+const MESSAGES_PER_PAGE: usize = 50;
 
 #[derive(Template)]
 #[template(path = "bills/hour.html")]
@@ -49,6 +66,15 @@ struct HourPage {
     total: String,
     lines: Vec<Line>,
     mails_href: String,
+    messages: Vec<MessageLine>,
+    pager: Pager,
+}
+
+/// What the page is asked with: the last message line of the page before.
+#[derive(Deserialize)]
+pub struct HourQuery {
+    #[serde(default)]
+    after: String,
 }
 
 /// `GET …/billing/bills/hours/{second}`, by the Unix time at which the hour begins.
@@ -56,6 +82,7 @@ pub async fn show(
     State(state): State<ConsoleState>,
     view: AccountView,
     Path((_, second)): Path<(String, String)>,
+    Query(query): Query<HourQuery>,
 ) -> Result<Response, ConsoleError> {
     let missing = || ConsoleError::NotFound { what: "hour with mails" };
     let second: i64 = second.parse().map_err(|_| missing())?;
@@ -72,6 +99,7 @@ pub async fn show(
         newest_first: false,
     };
     let bills = state.store.bills(&wanted).await?;
+    let (messages, pager) = messages(&state, &view, &hour, &query.after).await?;
     let date = view.zone.moment(start).date().to_owned();
     let month = Month::of(&view.zone, start);
     let is_odd = {
@@ -98,7 +126,43 @@ pub async fn show(
         total: state.money(hour.billed_micros),
         mails_href: super::with_query(&view.href("/mails"), &[("from", &date), ("to", &date)]),
         lines: lines(&state, &view, &bills),
+        messages,
+        pager,
     })
+}
+
+/// The lines behind the hour's pay-as-you-go mails.
+async fn messages(
+    state: &ConsoleState,
+    view: &AccountView,
+    hour: &UsageHour,
+    after: &str,
+) -> Result<(Vec<MessageLine>, Pager), ConsoleError> {
+    let wanted = DeductionQuery {
+        account_id: view.id(),
+        instance_id: None,
+        from: hour.hour_start,
+        before: hour.hour_end,
+        after: parse_token(after),
+        limit: MESSAGES_PER_PAGE as i64 + 1,
+        newest_first: false,
+    };
+    let mut lines = state.store.pay_as_you_go_lines(&wanted).await?;
+    let has_more = lines.len() > MESSAGES_PER_PAGE;
+    lines.truncate(MESSAGES_PER_PAGE);
+    let path = hour_href(view, hour.hour_start);
+    let next =
+        lines.last().filter(|_| has_more).map(|last| with_query(&path, &[("after", &token_text(last))]));
+    let first = wanted.after.map(|_| path.clone());
+    let pager = Pager::walked(first, next, "Oldest first", ("Back to the oldest", "Newer"));
+    let message = |line: &Transfer| MessageLine {
+        at: view.zone.moment(line.at),
+        href: view.href(&format!("/mails/{}", line.transaction_id)),
+        id: line.transaction_id,
+        mails: format::mails(if line.kind == Kind::Send { line.amount } else { -line.amount }),
+        is_reversal: line.kind != Kind::Send,
+    };
+    Ok((lines.iter().map(message).collect(), pager))
 }
 
 fn notes(view: &AccountView, hour: &UsageHour) -> Vec<Note> {

@@ -63,7 +63,7 @@ pub struct ListQuery {
 }
 
 /// What a message is about, as a badge.
-fn kind_badge(kind: &str) -> Badge {
+pub fn kind_badge(kind: &str) -> Badge {
     let (tone, label) = match kind.parse() {
         Ok(NoticeKind::Expiry) => (Tone::Warn, "Package ends"),
         Ok(NoticeKind::LowBalance) => (Tone::Warn, "Low balance"),

@@ -1,5 +1,7 @@
 //! Notices that did not arrive, and the SMS outbox: what an operator can still mend (R14).
 
+use std::collections::BTreeMap;
+
 use askama::Template;
 use axum::{extract::State, response::Response};
 use indicia_domain::phone::PhoneNumber;
@@ -11,6 +13,7 @@ use crate::{
     components::{Badge, Empty, Icon, Link, Tone},
     error::{ConsoleError, page},
     format::{self, Moment},
+    pages::messages::kind_badge,
     shell::{Place, Shell, account_href},
 };
 
@@ -26,6 +29,13 @@ struct NoticeLine {
     badge: Badge,
     next_at: Option<Moment>,
     reason: String,
+}
+
+/// How often the notices that are shown have one reason.
+struct Cause {
+    channel: String,
+    reason: String,
+    count: String,
 }
 
 struct SmsLine {
@@ -45,6 +55,7 @@ struct NoticesPage {
     taken: String,
     given_up: String,
     rows_shown: i64,
+    causes: Vec<Cause>,
     notices: Vec<NoticeLine>,
     notices_empty: Option<Empty>,
     texts: Vec<SmsLine>,
@@ -68,6 +79,7 @@ pub async fn list(
         notices_empty: notices.is_empty().then(|| {
             Empty::new(Icon::Check, "Every notice that was due was told", "What fails or is put off appears here with its reason.")
         }),
+        causes: causes(&notices),
         notices: notices.iter().map(|notice| notice_line(&operator, notice)).collect(),
         texts_empty: texts.is_empty().then(|| {
             Empty::new(Icon::Check, "No text is in trouble", "Texts that the SMS gateway refuses, or cannot be reached for, appear here with what it said.")
@@ -91,13 +103,29 @@ fn channel_name(channel: &str) -> &str {
     }
 }
 
+/// The reasons by channel, the most frequent first: one that is common is the installation's own.
+fn causes(notices: &[UntoldNotice]) -> Vec<Cause> {
+    let mut counts: BTreeMap<(&str, &str), i64> = BTreeMap::new();
+    for notice in notices {
+        *counts.entry((&notice.channel, &notice.reason)).or_default() += 1;
+    }
+    let mut counts: Vec<_> = counts.into_iter().collect();
+    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let cause = |((channel, reason), count): ((&str, &str), i64)| Cause {
+        channel: channel_name(channel).to_owned(),
+        reason: reason.to_owned(),
+        count: format::mails(count),
+    };
+    counts.into_iter().map(cause).collect()
+}
+
 fn notice_line(operator: &OperatorView, notice: &UntoldNotice) -> NoticeLine {
     NoticeLine {
         due_at: operator.zone.moment(notice.due_at),
         account: account_link(notice.account_id),
         contacts_href: account_href(notice.account_id, "/contacts"),
         channel: channel_name(&notice.channel).to_owned(),
-        what: notice.kind.clone(),
+        what: kind_badge(&notice.kind).label,
         instance: notice.instance_id.clone(),
         badge: state_badge(notice.is_skipped),
         next_at: (!notice.is_skipped).then(|| operator.zone.moment(notice.next_at)),

@@ -147,7 +147,6 @@ struct InstanceRow {
 struct Picture {
     summary: String,
     whole: StackedBar,
-    outlook: OutlookSummary,
 }
 
 #[derive(Template)]
@@ -158,6 +157,8 @@ struct ListPage {
     buy_href: String,
     alerts_href: String,
     picture: Option<Picture>,
+    outlook: Option<OutlookSummary>,
+    has_any: bool,
     statuses: Vec<SelectOption>,
     ends: Vec<SelectOption>,
     specifications: Vec<SelectOption>,
@@ -178,8 +179,9 @@ pub async fn list(
     let buy_href = format!("{action}/buy");
     let all = state.store.packages(view.id(), &PackageFilter::default()).await?;
     let reckoned = Reckoned::load(&state, &view, &all).await?;
-    let picture = (!all.is_empty()).then(|| picture(&state, &view, &all, &reckoned));
     let has_any = !all.is_empty();
+    let picture = has_any.then(|| picture(&view, &all));
+    let outlook = (has_any || reckoned.has_usage()).then(|| reckoned.summary(&state, &view));
     let specifications = specifications(&all, &query.specification);
     let mut rows: Vec<PackageRow> = all.into_iter().filter(|row| query.takes(row, view.now)).collect();
     sort(&mut rows, &query.sort, view.now);
@@ -208,6 +210,8 @@ pub async fn list(
         action,
         buy_href,
         picture,
+        outlook,
+        has_any,
         rows,
         pager,
     })
@@ -240,7 +244,7 @@ fn specifications(rows: &[PackageRow], chosen: &str) -> Vec<SelectOption> {
     SelectOption::list(&choices, chosen)
 }
 
-fn picture(state: &ConsoleState, view: &AccountView, rows: &[PackageRow], reckoned: &Reckoned) -> Picture {
+fn picture(view: &AccountView, rows: &[PackageRow]) -> Picture {
     let live: Vec<&PackageRow> = rows.iter().filter(|row| is_live(&row.package, view.now)).collect();
     let parts = live.iter().fold(Parts::default(), |sum, row| sum.plus(Parts::of(&row.package, view.now)));
     let granted = live.iter().fold(0_i64, |sum, row| sum.saturating_add(row.package.granted));
@@ -256,7 +260,6 @@ fn picture(state: &ConsoleState, view: &AccountView, rows: &[PackageRow], reckon
             ),
         },
         whole: StackedBar::new("All packages that have not ended", parts.segments()),
-        outlook: reckoned.summary(state, view),
     }
 }
 

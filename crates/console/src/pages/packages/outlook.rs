@@ -45,6 +45,11 @@ impl Reckoned {
         })
     }
 
+    /// Whether any mail went beyond the free credit.
+    pub fn has_usage(&self) -> bool {
+        self.pace.mails > 0
+    }
+
     /// What becomes of one package, for a cell of the list: `None` when it is over.
     pub fn of_package(&self, view: &AccountView, instance_id: &str) -> Option<String> {
         match self.outlook(instance_id)? {

@@ -13,7 +13,7 @@ use crate::{
     ConsoleState,
     components::{Empty, Icon, Pager},
     error::{ConsoleError, page},
-    format::Moment,
+    format::{self, Moment},
     pages::{SelectOption, bills::ledger_href, with_query},
     session::viewer::{AccountView, here},
     shell::{Place, Shell, TRANSACTIONS},
@@ -43,17 +43,20 @@ pub struct LineRow {
 
 impl LineRow {
     pub fn of(state: &ConsoleState, view: &AccountView, line: &Transfer) -> Self {
-        let text = |amount| amount_text(state, line.unit, amount);
+        let balance = |amount| match line.unit {
+            Unit::Mail => format::mails(amount),
+            Unit::Money => state.money(amount),
+        };
         Self {
             number: line.sequence,
             at: view.zone.moment(line.at),
             kind: kind_text(line.kind),
             from: line.from.to_string(),
             to: line.to.to_string(),
-            amount: text(line.amount),
+            amount: amount_text(state, line.unit, line.amount),
             side: line.own_side().0.to_string(),
-            before: text(line.before),
-            after: text(line.after),
+            before: balance(line.before),
+            after: balance(line.after),
             memo: line.memo.clone(),
             validity: line.validity.map(|validity| {
                 format!(

@@ -168,7 +168,7 @@ fn text_of(bill: &Bill, currency: &str) -> String {
         bill.hour_start,
         bill.hour_end,
         bill.mails,
-        bill.amount,
+        bill.amount.to_string(),
         state_of(bill),
         bill.bill_id
     )

@@ -106,7 +106,8 @@ async fn cash(opened: &Opened, out: &mut Out, account_id: i64, period: &Period) 
     out.line(format_args!("  {:<24} {:>16}", "opening", opening.to_string()))?;
     for (kind, name) in CASH_KINDS {
         if let Some((sum, count)) = sums.get(kind.as_str()) {
-            out.line(format_args!("  {name:<24} {:>16}   {count} lines", signed(*sum)))?;
+            let lines = if *count == 1 { "line" } else { "lines" };
+            out.line(format_args!("  {name:<24} {:>16}   {count} {lines}", signed(*sum)))?;
         }
     }
     out.line(format_args!("  {:<24} {:>16}", "closing", closing.to_string()))?;

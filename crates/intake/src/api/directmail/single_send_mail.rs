@@ -347,8 +347,9 @@ fn not_admitted(refusal: Refusal) -> ApiError {
         Refusal::OverQuota(over) => over_quota(&over),
         Refusal::Overdue => ApiError::bad_request(
             "InvalidSendMail.Overdue",
-            "The account has unpaid bills, so nothing can be sent.",
-            "Pay the bills; sending is possible again at once.",
+            "The account has unpaid bills that its balance does not cover, so nothing can be sent; pay them and sending is \
+             possible again at once.",
+            "Put money on the account's balance; the bills are paid from it at once.",
         ),
         Refusal::Unavailable(status) => ApiError::new(
             axum::http::StatusCode::FORBIDDEN,

@@ -352,6 +352,17 @@ async fn r13_instances_are_listed_by_how_they_stand() {
     ] {
         assert_eq!(instances(changes.clone()).await.len(), expected, "{changes:?}");
     }
+    // Used up: still in its validity, with nothing left.
+    let emptied = Adjustment {
+        account_id: client.account_id,
+        what: Adjusted::PackageMails { instance_id: upcoming.clone(), mails: -50_000 },
+        reason: "test".to_owned(),
+    };
+    server.store.adjust(&emptied, &operator()).await.unwrap();
+    server.clock.set(at("2027-02-01T00:00:00Z"));
+    let row = client.listed(&upcoming).await.unwrap();
+    assert_eq!((&row["Status"], &row["DetailStatus"]), (&json!("Available"), &json!("UsedUp")));
+    assert_eq!((&row["RemainingAmount"], &row["LapsedAmount"]), (&json!("0"), &json!("0")));
     // At the end: expired, with what lapsed.
     server.clock.set(at("2027-05-23T15:59:59.999999Z"));
     assert_eq!(client.listed(&used).await.unwrap()["RemainingAmount"], "49999");
