@@ -34,6 +34,7 @@ pub async fn jobs(
             currency: config.billing.currency.clone(),
             console_url: config.console.public_url.trim_end_matches('/').to_owned(),
             collection_lead_days: config.notices.collection_days,
+            overdue_spares_prepaid: config.billing.overdue_spares_prepaid,
         },
         sms,
         metrics: Metrics::register(registry.sub_registry_with_prefix("indicia")),

@@ -40,24 +40,33 @@ impl From<sqlx::Error> for AlertError {
     }
 }
 
-/// The notice of an alert that goes off. Its key has the instant of the crossing: crossings are one at a time,
-/// under the account's lock, and each is another notice.
+/// When something was crossed: the instant, and the last line before it. Together they are one crossing's alone: two
+/// of one instant have a line between them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Crossing {
+    pub account_id: i64,
+    pub now: UnixMicros,
+    pub sequence: i64,
+}
+
+/// The notice of an alert that goes off.
 pub(crate) fn low_balance(
-    account_id: i64,
+    crossing: Crossing,
     scope: Option<&str>,
     percent: i64,
     left: (i64, i64),
-    now: UnixMicros,
 ) -> NewNotice {
+    let Crossing { account_id, now, sequence } = crossing;
     let (remaining, granted) = left;
     let facts = NoticeFacts::LowBalance { percent, remaining, granted };
-    let key = format!("low:{}:{}", scope.unwrap_or("all"), now.0);
+    let key = format!("low:{}:{}:{sequence}", scope.unwrap_or("all"), now.0);
     NewNotice::now(account_id, key, facts, scope.unwrap_or(""), now)
 }
 
 /// The notice that nothing is left of all packages.
-pub(crate) fn used_up(account_id: i64, now: UnixMicros) -> NewNotice {
-    NewNotice::now(account_id, format!("used-up:{}", now.0), NoticeFacts::UsedUp, "", now)
+pub(crate) fn used_up(crossing: Crossing) -> NewNotice {
+    let Crossing { account_id, now, sequence } = crossing;
+    NewNotice::now(account_id, format!("used-up:{}:{sequence}", now.0), NoticeFacts::UsedUp, "", now)
 }
 
 /// Looks at the alert over all packages after the total has changed. `grew`: a package was bought or has begun, or
@@ -77,7 +86,7 @@ pub(crate) async fn look(
     if books.alert_floor != DISARMED && sum.remaining <= books.alert_floor {
         books.alert_floor = DISARMED;
         let left = (sum.remaining, sum.granted);
-        let notice = low_balance(books.account_id, None, books.alert_percent, left, books.now);
+        let notice = low_balance(books.crossing(), None, books.alert_percent, left);
         schedule(connection, &[notice]).await?;
     }
     Ok(())

@@ -13,6 +13,7 @@ use indicia_domain::money::MoneyMicros;
 use indicia_domain::time::{TimeZone, UnixMicros, never_back, zone};
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
+use crate::alert::Crossing;
 use crate::ledger::append;
 use crate::{Result, Store, StoreError};
 
@@ -95,6 +96,11 @@ impl Books {
     /// Billed and not yet paid.
     pub fn open_bills(&self) -> MoneyMicros {
         MoneyMicros(self.open)
+    }
+
+    /// This instant, and the last line so far.
+    pub fn crossing(&self) -> Crossing {
+        Crossing { account_id: self.account_id, now: self.now, sequence: self.sequence }
     }
 
     pub fn free_mails(&self) -> i64 {

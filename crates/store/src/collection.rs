@@ -118,18 +118,20 @@ pub(crate) async fn settle(
 
 async fn mark_arrears(connection: &mut AnyConnection, books: &mut Books, paid: MoneyMicros) -> Result<()> {
     let (was, is) = (books.overdue_since, books.due.0 > 0);
+    let sequence = books.crossing().sequence;
     let news = match (was, is) {
         (None, true) => {
             books.overdue_since = Some(books.now);
             books.status = AccountStatus(books.status.0 | AccountStatus::OVERDUE.0);
             let available = i64::try_from(books.available()).unwrap_or(i64::MAX);
             let facts = NoticeFacts::Overdue { due_micros: books.due.0, available_micros: available };
-            Some((format!("overdue:{}", books.now.0), facts))
+            Some((format!("overdue:{}:{sequence}", books.now.0), facts))
         }
         (Some(since), false) => {
             books.overdue_since = None;
             books.status = AccountStatus(books.status.0 & !AccountStatus::OVERDUE.0);
-            Some((format!("restored:{}", since.0), NoticeFacts::Restored { paid_micros: paid.0 }))
+            let key = format!("restored:{}:{sequence}", since.0);
+            Some((key, NoticeFacts::Restored { paid_micros: paid.0 }))
         }
         _ => None,
     };

@@ -121,6 +121,10 @@ impl Store {
 
     /// Lines from a ledger account between `low` and `high` of one kind, or to one of another. Each side has its
     /// index; a page takes at most a page from each.
+    ///
+    /// A single account is asked for by equality, so that its index gives the order too and nothing is sorted; and the
+    /// token bounds the time besides its place within the instant, so that a page far into millions of lines is
+    /// found by the index and not by passing over all before it.
     async fn two_sided(
         &self,
         query: &DeductionQuery,
@@ -130,11 +134,12 @@ impl Store {
         kind_to: &str,
     ) -> Result<Vec<Transfer>> {
         let (order, past) = if query.newest_first { ("DESC", "<") } else { ("ASC", ">") };
+        let (at_least, at_most) = if low == high { ("=", "=") } else { (">=", "<=") };
         let side = |column: &str, other: &str, first: usize| {
             let [account, low, high, from, before, at, same, sequence, kind, any, limit] =
                 std::array::from_fn(|place| first + place);
             format!(
-                "SELECT * FROM ({LINE} WHERE account_id = ${account} AND {column} >= ${low} AND {column} <= ${high} \
+                "SELECT * FROM ({LINE} WHERE account_id = ${account} AND {column} {at_least} ${low} AND {column} {at_most} ${high} \
                  AND at >= ${from} AND at < ${before} AND (at {past} ${at} OR (at = ${same} AND sequence {past} ${sequence})) \
                  AND (kind = ${kind} OR ${any} = 'any'){other} ORDER BY at {order}, sequence {order} LIMIT ${limit}) AS {column}_side"
             )
@@ -146,14 +151,21 @@ impl Store {
         );
         let start = if query.newest_first { i64::MAX } else { i64::MIN };
         let (at, sequence) = query.after.map_or((start, start), |token| (token.at, token.sequence));
+        let (from, before) = match query.after {
+            Some(token) if query.newest_first => {
+                (query.from.0, query.before.0.min(token.at.saturating_add(1)))
+            }
+            Some(token) => (query.from.0.max(token.at), query.before.0),
+            None => (query.from.0, query.before.0),
+        };
         let mut prepared = sqlx::query(AssertSqlSafe(sql));
         for kind in [kind_from, kind_to] {
             prepared = prepared
                 .bind(query.account_id)
                 .bind(low.to_owned())
                 .bind(high.to_owned())
-                .bind(query.from.0)
-                .bind(query.before.0)
+                .bind(from)
+                .bind(before)
                 .bind(at)
                 .bind(at)
                 .bind(sequence)
@@ -180,17 +192,27 @@ impl Store {
         Ok(MoneyMicros(row.try_get(0)?))
     }
 
-    /// The operator's adjustments of packages (R25), in the order of booking. Found by where the mails went, never by
-    /// the package they came from, whose sends may be millions.
-    pub async fn package_adjustments(&self, account_id: i64) -> Result<Vec<Transfer>> {
+    /// The operator's adjustments of mails (R25), in the order of booking. Found by where the mails went, never by where
+    /// they came from: a package's sends may be millions.
+    pub async fn mail_adjustments(&self, account_id: i64) -> Result<Vec<Transfer>> {
+        // Ranges for single names too: for an equality SQLite, which has no statistics, would rather walk the table.
+        let side = |low: &str, high: &str, account: usize| {
+            format!(
+                "{LINE} WHERE account_id = ${account} AND to_account >= '{low}' AND to_account <= '{high}' \
+                 AND to_account <> 'consumed' AND kind = 'adjustment' AND unit = 'mail'"
+            )
+        };
         let sql = format!(
-            "{LINE} WHERE account_id = $1 AND to_account >= 'package:' AND to_account < 'package;' AND to_account <> 'consumed' \
-             AND kind = 'adjustment' \
-             UNION ALL {LINE} WHERE account_id = $2 AND to_account = 'granted' AND to_account <> 'consumed' \
-             AND kind = 'adjustment' AND from_account >= 'package:' AND from_account < 'package;' ORDER BY sequence"
+            "{} UNION ALL {} UNION ALL {} ORDER BY sequence",
+            side("package:", "package;", 1),
+            side("free", "free", 2),
+            side("granted", "granted", 3)
         );
-        let rows =
-            sqlx::query(AssertSqlSafe(sql)).bind(account_id).bind(account_id).fetch_all(self.read()).await?;
+        let mut query = sqlx::query(AssertSqlSafe(sql));
+        for _ in 0..3 {
+            query = query.bind(account_id);
+        }
+        let rows = query.fetch_all(self.read()).await?;
         rows.iter().map(transfer_of).collect()
     }
 

@@ -243,7 +243,8 @@ impl Store {
             .ok_or(CreditError::NoAccount(change.account_id))?;
         let balance = books.cash();
         // Bounded, so that no sum of amounts can leave what an integer holds.
-        let after = balance.checked_add(amount).filter(|after| after.0.abs() <= BALANCE_MAX_MICROS);
+        let after =
+            balance.checked_add(amount).filter(|after| after.0.unsigned_abs() <= BALANCE_MAX_MICROS as u64);
         let after = after.ok_or(CreditError::TooLarge)?;
         if amount.0 < 0 && after.0 < 0 {
             return Err(CreditError::Insufficient {

@@ -1,5 +1,7 @@
 //! Orders: every purchase, renewal, exchange and refund, as the billing API lists them.
 
+use std::collections::HashMap;
+
 use indicia_domain::money::MoneyMicros;
 use indicia_domain::time::UnixMicros;
 use sqlx::any::AnyRow;
@@ -131,10 +133,8 @@ impl Store {
             .bind(query.offset)
             .fetch_all(self.read())
             .await?;
-        let mut orders = Vec::with_capacity(rows.len());
-        for row in &rows {
-            orders.push(self.with_instances(order_of(row)?).await?);
-        }
+        let mut orders = rows.iter().map(order_of).collect::<Result<Vec<_>>>()?;
+        self.add_instances(query.account_id, &mut orders).await?;
         Ok((orders, count.try_get(0)?))
     }
 
@@ -144,22 +144,32 @@ impl Store {
             .bind(order_id)
             .fetch_optional(self.read())
             .await?;
-        match row {
-            Some(row) => Ok(Some(self.with_instances(order_of(&row)?).await?)),
-            None => Ok(None),
-        }
+        let mut orders = row.iter().map(order_of).collect::<Result<Vec<_>>>()?;
+        self.add_instances(account_id, &mut orders).await?;
+        Ok(orders.pop())
     }
 
-    async fn with_instances(&self, mut order: Order) -> Result<Order> {
+    /// The packages of all `orders`, in one query: ids of orders grow with time, so a page of them is a span.
+    async fn add_instances(&self, account_id: i64, orders: &mut [Order]) -> Result<()> {
+        let ids = orders.iter().map(|order| order.order_id);
+        let (Some(first), Some(last)) = (ids.clone().min(), ids.max()) else { return Ok(()) };
         let rows = sqlx::query(
-            "SELECT instance_id FROM package WHERE account_id = $1 AND order_id = $2 ORDER BY instance_id",
+            "SELECT order_id, instance_id FROM package WHERE account_id = $1 AND order_id >= $2 AND order_id <= $3 \
+             ORDER BY instance_id",
         )
-        .bind(order.account_id)
-        .bind(order.order_id)
+        .bind(account_id)
+        .bind(first)
+        .bind(last)
         .fetch_all(self.read())
         .await?;
-        order.instances = rows.iter().map(|row| row.try_get(0)).collect::<Result<_, sqlx::Error>>()?;
-        Ok(order)
+        let mut instances: HashMap<i64, Vec<String>> = HashMap::new();
+        for row in rows {
+            instances.entry(row.try_get(0)?).or_default().push(row.try_get(1)?);
+        }
+        for order in orders {
+            order.instances = instances.remove(&order.order_id).unwrap_or_default();
+        }
+        Ok(())
     }
 }
 

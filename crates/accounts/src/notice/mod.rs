@@ -29,6 +29,8 @@ pub struct NoticeSettings {
     pub console_url: String,
     /// R11: days before the 1st at which an account that is short is told; 0: not.
     pub collection_lead_days: i64,
+    /// R11: an overdue account may still send what free credit and packages pay.
+    pub overdue_spares_prepaid: bool,
 }
 
 /// *(config)*

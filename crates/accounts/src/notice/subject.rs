@@ -13,7 +13,11 @@ use super::wording::{ExpiringPackage, LapsedPackage, Subject};
 /// `packages`: the account's; only a notice that everything is used up needs them.
 ///
 /// A package that several notices are about (after an outage over two leads) is named once, with the nearest lead.
-pub fn subject_of(handover: &Handover, packages: &[PackageRow]) -> Option<Subject> {
+pub fn subject_of(
+    handover: &Handover,
+    packages: &[PackageRow],
+    overdue_spares_prepaid: bool,
+) -> Option<Subject> {
     let first = handover.notices.first()?;
     let scope = || first.package.as_ref().map(|row| row.package.instance_id.clone());
     Some(match first.facts {
@@ -34,9 +38,11 @@ pub fn subject_of(handover: &Handover, packages: &[PackageRow]) -> Option<Subjec
                 zone: handover.account.zone.clone(),
             }
         }
-        NoticeFacts::Overdue { due_micros, available_micros } => {
-            Subject::Overdue { due: MoneyMicros(due_micros), available: MoneyMicros(available_micros) }
-        }
+        NoticeFacts::Overdue { due_micros, available_micros } => Subject::Overdue {
+            due: MoneyMicros(due_micros),
+            available: MoneyMicros(available_micros),
+            prepaid_goes_on: overdue_spares_prepaid,
+        },
         NoticeFacts::Restored { paid_micros } => Subject::Restored { paid: MoneyMicros(paid_micros) },
     })
 }

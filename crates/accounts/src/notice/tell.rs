@@ -89,7 +89,8 @@ impl Jobs {
         if let Some(missing) = missing {
             return Dispatch::Skip(missing);
         }
-        let Some(subject) = subject_of(handover, packages) else { return Dispatch::Skip(NOTHING) };
+        let spared = self.notices.overdue_spares_prepaid;
+        let Some(subject) = subject_of(handover, packages, spared) else { return Dispatch::Skip(NOTHING) };
         let account = &handover.account;
         let recipient = Recipient {
             account_name: account.name.clone(),

@@ -3,6 +3,8 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use indicia_domain::ledger::bill::CollectionPolicy;
+use indicia_domain::money::MoneyMicros;
 use indicia_domain::notice::{Channel, NoticeKind};
 use indicia_domain::time::{DAY_MICROS, SECOND_MICROS};
 use indicia_store::notice::NoticeState;
@@ -13,6 +15,7 @@ use crate::world::{Mood, World, at};
 
 on_both_engines!(
     r14_a_hanging_gateway_holds_up_neither_mail_nor_inbox,
+    r14_r11_the_running_jobs_follow_the_clock_and_stop,
     r14_a_text_is_tried_again_until_the_gateway_takes_it,
     r14_a_text_is_not_sent_after_the_end_it_warns_of,
     r14_a_text_that_can_never_be_sent_is_given_up,
@@ -42,6 +45,36 @@ async fn r14_a_hanging_gateway_holds_up_neither_mail_nor_inbox(bench: Bench) {
         assert_eq!(counts, (told + 1, told + 1, 0), "a text hangs all the while");
     }
     running.abort();
+}
+
+async fn r14_r11_the_running_jobs_follow_the_clock_and_stop(bench: Bench) {
+    let mut world = World::new(bench).await;
+    world.jobs.collection = CollectionPolicy { threshold: MoneyMicros(1) };
+    world.buy(1_000, 6).await;
+    world.send(1_100).await;
+    world.buy(1_000, 6).await;
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(indicia_accounts::run(world.jobs.clone(), stop.clone()));
+    // A bill that cannot be paid, then the notices of two leads and the lapse, each a jump of the clock ahead.
+    for (told, instant) in
+        ["2026-11-22T05:00:00Z", DUE, "2027-05-15T16:00:00Z", "2027-05-22T16:00:00Z"].iter().enumerate()
+    {
+        world.bench.clock.set(at(instant));
+        // Nothing was said of the first package but that it was used up.
+        let wanted = (told + 2, told + 2, told + 2);
+        for _ in 0..500 {
+            if world.counts().await == wanted {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert_eq!(world.counts().await, wanted, "{instant}");
+    }
+    let kinds: Vec<_> = world.inbox().await.into_iter().map(|message| message.kind).collect();
+    assert_eq!(kinds, ["used-up", "overdue", "expiry", "expiry", "lapsed"]);
+    stop.cancel();
+    tokio::time::timeout(Duration::from_secs(10), running).await.expect("it stops").expect("without a panic");
+    world.verify().await;
 }
 
 async fn r14_a_text_is_tried_again_until_the_gateway_takes_it(bench: Bench) {
@@ -94,7 +127,8 @@ async fn r14_a_text_that_was_not_noted_is_sent_again_under_its_reference(bench: 
     world.bench.clock.set(at(DUE));
     world.jobs.tell().await.expect("told");
     // A node claims the text, hands it over, and dies.
-    let claimed = world.store().claim_sms(at(DUE).plus_micros(120 * SECOND_MICROS), 16).await.expect("claimed");
+    let claimed =
+        world.store().claim_sms(at(DUE).plus_micros(120 * SECOND_MICROS), 16).await.expect("claimed");
     assert_eq!(claimed.len(), 1);
     assert_eq!(world.jobs.send_texts().await.expect("looked"), Default::default(), "it is the other's");
     world.run_at(at(DUE).plus_micros(120 * SECOND_MICROS)).await;

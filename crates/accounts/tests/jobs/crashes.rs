@@ -81,7 +81,8 @@ async fn r26_two_nodes_that_start_at_once_make_one_sender(bench: Bench) {
 async fn r11_two_nodes_that_bill_at_once_bill_once(bench: Bench) {
     let world = World::new(bench).await;
     let other = world.second_node().await;
-    let accounts: [Account; 2] = [world.account.clone(), Account::with_policy(world.store(), "UTC", &world.account.policy).await];
+    let accounts: [Account; 2] =
+        [world.account.clone(), Account::with_policy(world.store(), "UTC", &world.account.policy).await];
     for account in &accounts {
         account.admission(None).submit(account.mail(&["a@example.net"]).await).await.expect("accepted");
     }

@@ -36,7 +36,11 @@ async fn r14_at_the_due_instant_and_once(bench: Bench) {
     let instance = world.buy(50_000, 6).await;
     for (told_before, lead) in [30, 7, 1].into_iter().enumerate() {
         world.run_at(before_end(lead).plus_micros(-1)).await;
-        assert_eq!(world.counts().await, (told_before, told_before, told_before), "a microsecond before {lead} days");
+        assert_eq!(
+            world.counts().await,
+            (told_before, told_before, told_before),
+            "a microsecond before {lead} days"
+        );
         world.run_at(before_end(lead)).await;
         let told = told_before + 1;
         assert_eq!(world.counts().await, (told, told, told), "{lead} days before");
@@ -155,7 +159,10 @@ async fn r14_in_the_language_of_the_contact(bench: Bench) {
     world.reachable_over(|contact| contact.language = Language::Chinese).await;
     world.run_at(before_end(7)).await;
     let (inbox, mails, texts) = (world.inbox().await, world.mails().await, world.gateway.taken());
-    assert!(inbox[0].subject.contains("mails lapse after") && inbox[1].subject.starts_with("资源包"), "{inbox:?}");
+    assert!(
+        inbox[0].subject.contains("mails lapse after") && inbox[1].subject.starts_with("资源包"),
+        "{inbox:?}"
+    );
     assert!(mails[1].subject.starts_with("资源包") && mails[1].body.contains("到期时间"), "{mails:?}");
     assert!(texts[0].text.contains("package") && texts[1].text.contains("资源包"));
 }

@@ -44,7 +44,8 @@ impl World {
     }
 
     async fn state_of(&self, message_id: i64) -> State {
-        let timeline = self.store().timeline(SYSTEM_ACCOUNT_ID, message_id).await.expect("read").expect("kept");
+        let timeline =
+            self.store().timeline(SYSTEM_ACCOUNT_ID, message_id).await.expect("read").expect("kept");
         assert!(timeline.ledger.is_empty(), "charged to nobody");
         timeline.recipients[0].state
     }
@@ -55,7 +56,12 @@ async fn r14_a_notice_is_delivered_like_any_mail_and_charged_to_nobody(bench: Be
     let before = world.store().account_numbers(world.account.id).await.unwrap().expect("kept");
     let mail = world.claimed().await;
     assert_eq!(mail.account_id, SYSTEM_ACCOUNT_ID);
-    let domain = world.store().domain(mail.account_id, mail.domain_id).await.unwrap().expect("the signer's key is found");
+    let domain = world
+        .store()
+        .domain(mail.account_id, mail.domain_id)
+        .await
+        .unwrap()
+        .expect("the signer's key is found");
     assert_eq!(domain.name, "mail.example.org");
     let later = verdict(Disposition::Temporary, DeliveryStatus::Other, ErrorClassification::SmtpGreylist);
     let next = at(DUE).plus_micros(60_000_000);
@@ -111,7 +117,8 @@ async fn r03_a_notice_given_up_by_our_own_fault_pays_nobody_back(bench: Bench) {
 async fn r03_a_notice_can_be_withdrawn(bench: Bench) {
     let world = World::with_notice(bench).await;
     let message_id = world.mails().await[0].message_id;
-    let cancelled = world.store().cancel(SYSTEM_ACCOUNT_ID, message_id, "ann@example.org").await.expect("cancelled");
+    let cancelled =
+        world.store().cancel(SYSTEM_ACCOUNT_ID, message_id, "ann@example.org").await.expect("cancelled");
     assert_eq!(cancelled, Cancelled::Mails(1));
     assert_eq!(world.state_of(message_id).await, State::Cancelled);
     assert!(world.mails().await.is_empty());

@@ -64,8 +64,11 @@ impl SmsGateway for Gateway {
     async fn send(&self, message: &TextMessage) -> Result<Submitted, SmsError> {
         self.tries.fetch_add(1, Ordering::SeqCst);
         let mood = *self.mood.lock().expect("not poisoned");
-        let (reference, to, cause) =
-            (message.reference, message.to.as_str().to_owned(), SmsFailure::SessionLost { part: 1, parts: 1 });
+        let (reference, to, cause) = (
+            message.reference,
+            message.to.as_str().to_owned(),
+            SmsFailure::SessionLost { part: 1, parts: 1 },
+        );
         match mood {
             Mood::Takes => {
                 self.taken.lock().expect("not poisoned").push(message.clone());
@@ -116,6 +119,7 @@ impl World {
                 currency: "USD".to_owned(),
                 console_url: "https://console.example.org/".to_owned(),
                 collection_lead_days: COLLECTION_LEAD_DAYS,
+                overdue_spares_prepaid: false,
             },
             sms: Some(gateway.clone()),
             metrics: Metrics::default(),
@@ -207,12 +211,12 @@ impl World {
 
     /// The mails of the installation that wait, oldest first.
     pub async fn mails(&self) -> Vec<Mail> {
-        let entries =
-            self.store().queue_entries(Some(SYSTEM_ACCOUNT_ID), None, 1_000).await.expect("listed");
+        let entries = self.store().queue_entries(Some(SYSTEM_ACCOUNT_ID), None, 1_000).await.expect("listed");
         let mut mails = Vec::new();
         for entry in entries {
             let message_id = entry.key.message_id;
-            let content = self.store().content(SYSTEM_ACCOUNT_ID, message_id).await.expect("read").expect("kept");
+            let content =
+                self.store().content(SYSTEM_ACCOUNT_ID, message_id).await.expect("read").expect("kept");
             let parsed = MessageParser::default().parse(&content[..]).expect("a message");
             mails.push(Mail {
                 message_id,

@@ -67,7 +67,9 @@ pub async fn run(command: NoticeCommand) -> Done {
 
 async fn sender(opened: &Opened, as_json: bool) -> Done {
     let Some(address) = &opened.config.notices.from else {
-        return Err(Failure::failed("notices.from is not set, so there are no notices by e-mail; set it to an address"));
+        return Err(Failure::failed(
+            "notices.from is not set, so there are no notices by e-mail; set it to an address",
+        ));
     };
     let sender = crate::jobs::system_sender(&opened.store, address).await?;
     let domain = opened.store.domain(SYSTEM_ACCOUNT_ID, sender.domain_id).await?;

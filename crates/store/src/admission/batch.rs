@@ -16,7 +16,7 @@ use sqlx::{Any, AnyConnection, AssertSqlSafe, Row, Transaction};
 
 use super::write::{write_accounts, write_keys, write_messages, write_queue, write_recipients, write_usage};
 use super::{Acceptance, Admitted, Handoff, Nonce, Submission, SubmitError, queued_mail};
-use crate::alert::{low_balance, used_up};
+use crate::alert::{Crossing, low_balance, used_up};
 use crate::bulk::{filled, in_dialect};
 use crate::invalid::{self, Listed};
 use crate::ledger::append;
@@ -105,17 +105,17 @@ impl Loaded {
 
     /// R15: what the deductions of one request set off.
     fn alerts(&mut self, charges: &[Charge], had: i64) -> Vec<NewNotice> {
-        let (account_id, now) = (self.state.account_id, self.now);
+        let crossing = Crossing { account_id: self.state.account_id, now: self.now, sequence: self.sequence };
         let has = self.remaining();
         let mut notices = Vec::new();
         if has == had {
             return notices;
         }
         if has == 0 {
-            notices.push(used_up(account_id, now));
+            notices.push(used_up(crossing));
         }
         if self.alert.goes_off(has) {
-            notices.push(low_balance(account_id, None, self.alert.percent, (has, self.granted), now));
+            notices.push(low_balance(crossing, None, self.alert.percent, (has, self.granted)));
         }
         for charge in charges {
             let Source::Package(instance) = &charge.source else { continue };
@@ -128,7 +128,7 @@ impl Loaded {
                     .find(|package| package.instance_id == *instance)
                     .map_or(0, |package| package.granted);
                 let (percent, left) = (before.alert.percent, (charge.after, granted));
-                notices.push(low_balance(account_id, Some(instance), percent, left, now));
+                notices.push(low_balance(crossing, Some(instance), percent, left));
             }
         }
         notices

@@ -48,7 +48,7 @@ impl Owed {
     }
 }
 
-/// Which notices an account that is short is due, as (cause, key), and when its bills are collected.
+/// Under which keys an account that is short is to be told, and when its bills are collected.
 struct Causes {
     keys: Vec<String>,
     collect_at: UnixMicros,
@@ -226,8 +226,8 @@ mod tests {
         let (ahead, near) = (format!("collection:{month}:ahead"), format!("collection:{month}:near"));
         // November ends in Shanghai at 2026-11-30T16:00Z.
         assert!(keys(799, "2026-11-27T15:59:59.999999Z").is_empty());
-        assert_eq!(keys(799, "2026-11-27T16:00:00Z"), [ahead.clone()]);
-        assert_eq!(keys(800, "2026-11-27T15:59:59.999999Z"), [near.clone()]);
+        assert_eq!(keys(799, "2026-11-27T16:00:00Z"), [ahead.as_str()]);
+        assert_eq!(keys(800, "2026-11-27T15:59:59.999999Z"), [near.as_str()]);
         assert_eq!(keys(800, "2026-11-27T16:00:00Z"), [ahead, near]);
         let without = causes(
             &owed(799, 0, 0),

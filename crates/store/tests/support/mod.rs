@@ -1,6 +1,8 @@
 //! An account to test with, made through the store's own calls.
 #![allow(dead_code)]
 
+pub mod money;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 

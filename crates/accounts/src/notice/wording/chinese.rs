@@ -19,7 +19,9 @@ pub fn word(subject: &Subject, to: &Recipient) -> Worded {
             let bills = Bills { open: *open, unbilled_mails: *unbilled_mails, available: *available };
             collection_ahead(&bills, &Moment::new(*collect_at, zone), to)
         }
-        Subject::Overdue { due, available } => overdue(*due, *available, to),
+        Subject::Overdue { due, available, prepaid_goes_on } => {
+            overdue(*due, *available, *prepaid_goes_on, to)
+        }
         Subject::Restored { paid } => restored(*paid, to),
     }
 }
@@ -288,13 +290,17 @@ fn collection_ahead(bills: &Bills, at: &Moment, to: &Recipient) -> Worded {
     Worded { subject, body: body.finish(), sms }
 }
 
-fn overdue(due: MoneyMicros, available: MoneyMicros, to: &Recipient) -> Worded {
+fn overdue(due: MoneyMicros, available: MoneyMicros, prepaid_goes_on: bool, to: &Recipient) -> Worded {
     let amount = |amount| money(&to.currency, amount);
     let short = amount(missing(due, available));
+    let (stopped, what) = match prepaid_goes_on {
+        false => ("发信已停止", "发信已停止，包括 API、SMTP 和批量发信。"),
+        true => {
+            ("按量付费已停止", "按量付费已停止，API、SMTP 和批量发信只接收免费额度和资源包足以支付的邮件。")
+        }
+    };
     let body = letter(to)
-        .paragraph(
-            "您的账号已欠费：可用金额不足以支付到期账单。发信已停止，包括 API、SMTP 和批量发信。控制台仍可使用。",
-        )
+        .paragraph(&format!("您的账号已欠费：可用金额不足以支付到期账单。{what}控制台仍可使用。"))
         .facts(
             None,
             &[
@@ -309,10 +315,10 @@ fn overdue(due: MoneyMicros, available: MoneyMicros, to: &Recipient) -> Worded {
         .page("在控制台查看未付账单：", &to.unpaid_page())
         .page("在控制台查看余额：", &to.balance_page());
     Worded {
-        subject: format!("账号已欠费，发信已停止，还差 {short}"),
+        subject: format!("账号已欠费，{stopped}，还差 {short}"),
         body: body.finish(),
         sms: format!(
-            "【{PRODUCT}】账号已欠费，发信已停止。应付{}，还差{short}，充值后立即恢复。",
+            "【{PRODUCT}】账号已欠费，{stopped}。应付{}，还差{short}，充值后立即恢复。",
             amount(due)
         ),
     }

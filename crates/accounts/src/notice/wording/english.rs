@@ -18,7 +18,9 @@ pub fn word(subject: &Subject, to: &Recipient) -> Worded {
             let bills = Bills { open: *open, unbilled_mails: *unbilled_mails, available: *available };
             collection_ahead(&bills, &Moment::new(*collect_at, zone), to)
         }
-        Subject::Overdue { due, available } => overdue(*due, *available, to),
+        Subject::Overdue { due, available, prepaid_goes_on } => {
+            overdue(*due, *available, *prepaid_goes_on, to)
+        }
         Subject::Restored { paid } => restored(*paid, to),
     }
 }
@@ -344,14 +346,21 @@ fn collection_ahead(bills: &Bills, at: &Moment, to: &Recipient) -> Worded {
     Worded { subject, body: body.finish(), sms }
 }
 
-fn overdue(due: MoneyMicros, available: MoneyMicros, to: &Recipient) -> Worded {
+fn overdue(due: MoneyMicros, available: MoneyMicros, prepaid_goes_on: bool, to: &Recipient) -> Worded {
     let amount = |amount| money(&to.currency, amount);
     let short = amount(missing(due, available));
+    let (stopped, what) = match prepaid_goes_on {
+        false => ("Sending has stopped", "Sending has stopped, over the API, SMTP and in batches."),
+        true => (
+            "Pay-as-you-go has stopped",
+            "Mails are accepted only as far as free credit and packages pay for them, over the API, SMTP and in batches.",
+        ),
+    };
     let body = letter(to)
-        .paragraph(
-            "Your account is overdue: its balance does not cover the bills that are due. Sending has stopped, over \
-             the API, SMTP and in batches. The console stays open to you.",
-        )
+        .paragraph(&format!(
+            "Your account is overdue: its balance does not cover the bills that are due. {what} The console stays open \
+             to you."
+        ))
         .facts(
             None,
             &[
@@ -367,11 +376,12 @@ fn overdue(due: MoneyMicros, available: MoneyMicros, to: &Recipient) -> Worded {
         .page("Your unpaid bills in the console:", &to.unpaid_page())
         .page("Your balance in the console:", &to.balance_page());
     Worded {
-        subject: format!("Sending has stopped: {short} missing"),
+        subject: format!("{stopped}: {short} missing"),
         body: body.finish(),
         sms: format!(
-            "{PRODUCT}: sending has stopped, your account is overdue. Due: {}, missing: {short}. Top up and sending is \
+            "{PRODUCT}: {}, your account is overdue. Due: {}, missing: {short}. Top up and sending is \
              restored at once.",
+            stopped.to_lowercase(),
             amount(due)
         ),
     }

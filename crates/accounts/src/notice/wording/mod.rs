@@ -90,6 +90,8 @@ pub enum Subject {
         due: MoneyMicros,
         /// Cash balance and credit limit together.
         available: MoneyMicros,
+        /// What free credit and packages pay goes on (R11, *(config)*).
+        prepaid_goes_on: bool,
     },
     /// R11.
     Restored {

@@ -129,7 +129,19 @@ fn r11_bills_will_be_collected() {
 fn r11_arrears_and_their_end() {
     assert_worded!(
         "overdue",
-        Subject::Overdue { due: MoneyMicros(1_012_340_000), available: MoneyMicros(12_000_000) }
+        Subject::Overdue {
+            due: MoneyMicros(1_012_340_000),
+            available: MoneyMicros(12_000_000),
+            prepaid_goes_on: false
+        }
+    );
+    assert_worded!(
+        "overdue_prepaid_goes_on",
+        Subject::Overdue {
+            due: MoneyMicros(1_012_340_000),
+            available: MoneyMicros(12_000_000),
+            prepaid_goes_on: true
+        }
     );
     assert_worded!("restored", Subject::Restored { paid: MoneyMicros(1_012_340_000) });
 }
@@ -175,7 +187,11 @@ fn the_usual_notice_is_one_short_message() {
             collect_at: at(END),
             zone: "Asia/Shanghai".into(),
         },
-        Subject::Overdue { due: MoneyMicros(1_012_340_000), available: MoneyMicros(12_000_000) },
+        Subject::Overdue {
+            due: MoneyMicros(1_012_340_000),
+            available: MoneyMicros(12_000_000),
+            prepaid_goes_on: false,
+        },
         Subject::Restored { paid: MoneyMicros(1_012_340_000) },
     ];
     for subject in subjects {
@@ -190,7 +206,7 @@ fn the_usual_notice_is_one_short_message() {
 fn english_short_messages_stay_in_the_gsm_alphabet() {
     for subject in [
         Subject::Expiry(several()),
-        Subject::Overdue { due: MoneyMicros(1), available: MoneyMicros(-1) },
+        Subject::Overdue { due: MoneyMicros(1), available: MoneyMicros(-1), prepaid_goes_on: false },
         Subject::LowBalance { scope: None, percent: 5, remaining: 0, granted: 3 },
     ] {
         let sms = word(&subject, &to(Language::English)).sms;
@@ -250,7 +266,11 @@ fn some_subjects() -> impl Strategy<Value = Subject> {
                 zone,
             }
         ),
-        (money(), money()).prop_map(|(due, available)| Subject::Overdue { due, available }),
+        (money(), money(), any::<bool>()).prop_map(|(due, available, prepaid_goes_on)| Subject::Overdue {
+            due,
+            available,
+            prepaid_goes_on,
+        }),
         money().prop_map(|paid| Subject::Restored { paid }),
     ]
 }
@@ -296,7 +316,7 @@ fn must_say(subject: &Subject) -> Vec<String> {
                 zone,
             ]
         }
-        Subject::Overdue { due, available } => {
+        Subject::Overdue { due, available, .. } => {
             vec![figures::money("USD", *due), figures::money("USD", *available)]
         }
         Subject::Restored { paid } => vec![figures::money("USD", *paid)],

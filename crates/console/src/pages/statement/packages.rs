@@ -182,7 +182,7 @@ async fn adjustments(
     if packages.is_empty() {
         return Ok(found);
     }
-    for line in state.store.package_adjustments(view.id()).await? {
+    for line in state.store.mail_adjustments(view.id()).await? {
         if let Some((instance, mails)) = change_of(&line) {
             found.entry(instance).or_default().push((line.at, mails));
         }

@@ -23,8 +23,8 @@ Examples:
   indicia bill make
   indicia bill make --json
 
-The service does this by itself every minute. Running it once more, or beside the service, changes nothing that was
-billed: an hour is billed for the difference only.";
+A running service does this by itself within half a minute. Doing it once more, or beside the service, changes nothing
+that was billed: an hour is billed for the difference only.";
 
 const STATEMENT_EXAMPLES: &str = "\
 Examples:
