@@ -1,9 +1,10 @@
-//! What the load generator (`load`) and the sink (`sink`) share.
+//! What the programs of this crate share.
 //!
-//! Both speak SMTP with code of their own, not with `indicia-smtp`: a measuring tool that shares its
+//! The load generator (`load`) and the sink (`sink`) speak SMTP with code of their own, not with `indicia-smtp`: a measuring tool that shares its
 //! parser with what it measures would share its mistakes too.
 
 pub mod acs3;
+pub mod clock;
 pub mod content;
 pub mod latency;
 pub mod wire;

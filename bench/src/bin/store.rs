@@ -8,7 +8,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use bytes::Bytes;
 use clap::Parser;
@@ -16,7 +16,7 @@ use indicia_domain::mail::Via;
 use indicia_domain::mail::admission::Policy;
 use indicia_domain::mail::recipient::Recipient;
 use indicia_domain::outcome::{Phase, Verdict};
-use indicia_domain::time::{Clock, UnixMicros};
+use indicia_bench::clock::MachineClock;
 use indicia_store::Store;
 use indicia_store::account::NewAccount;
 use indicia_store::admission::{Admission, Submission};
@@ -37,15 +37,6 @@ struct Arguments {
     mails: usize,
     #[arg(long, default_value_t = 10_240)]
     size_bytes: usize,
-}
-
-struct MachineClock;
-
-impl Clock for MachineClock {
-    fn now(&self) -> UnixMicros {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        UnixMicros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
-    }
 }
 
 type Outcomes = Result<(), Box<dyn std::error::Error + Send + Sync>>;

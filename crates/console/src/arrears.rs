@@ -24,8 +24,12 @@ pub fn note(state: &ConsoleState, account_id: i64, numbers: &AccountNumbers) -> 
         0 => String::new(),
         limit => format!(" with a credit limit of {}", state.money(limit)),
     };
+    let stopped = match state.policy.overdue_spares_prepaid {
+        true => "mail that neither free credit nor a package pays for is refused",
+        false => "mail is refused",
+    };
     let text = format!(
-        "Bills of {} are due, and the cash balance of {}{credit} does not cover them, so mail is refused. Pay {} to the \
+        "Bills of {} are due, and the cash balance of {}{credit} does not cover them, so {stopped}. Pay {} to the \
          operator of this installation: as soon as the money is booked, the bills are settled and sending is restored at once.",
         state.money(numbers.due.0),
         state.money(numbers.cash.0),

@@ -354,6 +354,7 @@ fn console_router(config: &Config, store: &Store, demo: Option<Demo>) -> Result<
             mx_host: records.mx_host,
             ownership_label: records.ownership_label,
         },
+        collection: config.billing.collection()?,
         ..ConsoleConfig::default()
     };
     let state = ConsoleState::new(console, store.clone(), config.price_list()?, config.policy()?, demo);

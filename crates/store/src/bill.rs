@@ -147,7 +147,8 @@ impl Store {
 
     async fn accounts_to_bill(&self) -> Result<Vec<i64>> {
         let rows = sqlx::query(
-            "SELECT DISTINCT account_id FROM usage_hour WHERE payg_mails <> billed_mails AND hour_end <= $1 LIMIT $2",
+            "SELECT DISTINCT account_id FROM usage_hour WHERE payg_mails <> billed_mails AND hour_end <= $1 \
+             ORDER BY account_id LIMIT $2",
         )
         .bind(self.now().0)
         .bind(ACCOUNTS_MAX)

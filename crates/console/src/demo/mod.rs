@@ -11,7 +11,8 @@ use async_trait::async_trait;
 use indicia_domain::time::UnixMicros;
 
 use crate::{
-    ConsoleState,
+    ConsoleState, arrears,
+    components::Note,
     error::ConsoleError,
     format::Zone,
     session::viewer::Viewer,
@@ -65,6 +66,8 @@ pub trait DemoClock: Send + Sync + 'static {
 struct DemoFrame {
     account: Option<ShellAccount>,
     zone: Zone,
+    /// R11: said here too when the account is overdue.
+    banner: Option<Note>,
 }
 
 impl DemoFrame {
@@ -73,15 +76,20 @@ impl DemoFrame {
             Some(id) => state.store.account(id).await?,
             None => None,
         };
-        let Some(account) = account else { return Ok(Self { account: None, zone: Zone::named("UTC") }) };
+        let Some(account) = account else {
+            return Ok(Self { account: None, zone: Zone::named("UTC"), banner: None });
+        };
         let unread_messages = state.store.unread_messages(account.account_id).await?;
+        let numbers = state.store.account_numbers(account.account_id).await?;
+        let banner = numbers.and_then(|numbers| arrears::note(state, account.account_id, &numbers));
         let zone = Zone::named(&account.zone);
         let account = ShellAccount { id: account.account_id, name: account.name, unread_messages };
-        Ok(Self { account: Some(account), zone })
+        Ok(Self { account: Some(account), zone, banner })
     }
 
     fn shell(&self, state: &ConsoleState, viewer: &Viewer, place: Place, title: &str) -> Shell {
         let account = self.account.clone().map(|account| (account, &self.zone));
-        Shell::new(state, viewer, account, place, title)
+        let banner = self.banner.clone();
+        Shell { banner, ..Shell::new(state, viewer, account, place, title) }
     }
 }

@@ -204,7 +204,11 @@ async fn r25_cash_lines_join_from_line_to_line_on_the_page_and_in_the_file() {
     let id = world.account_id;
     let operator = Actor::new(ActorKind::Operator, OPERATOR_EMAIL);
     for n in 0..1_005 {
-        let memo = if n == 7 { "=HYPERLINK(\"x\"), paid" } else { "paper" };
+        let memo = match n {
+            7 => "=HYPERLINK(\"x\"), paid",
+            1_004 => "<script>alert(1)</script>",
+            _ => "paper",
+        };
         world.store.credit(id, MoneyMicros(1_000_000), memo, &operator).await.expect("credit");
     }
     let instance = world.buy(id, 50_000).await.instance_ids.remove(0);
@@ -213,6 +217,8 @@ async fn r25_cash_lines_join_from_line_to_line_on_the_page_and_in_the_file() {
     assert_eq!(cells(&page, "Before").len(), 50);
     page.shows("USD \u{2212}13.05");
     page.shows(&instance);
+    page.hides("<script>");
+    page.shows("alert(1)");
     let (before, after) = (cells(&page, "Before"), cells(&page, "After"));
     assert_eq!(before[..49], after[1..], "newest first: each before is the after of the next");
     let older = browser.get(&page.links("after=").remove(0)).await;
