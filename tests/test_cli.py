@@ -1,6 +1,8 @@
 """The command line: help, exit statuses, configuration errors, and commands beside a running server."""
 
 import json
+import os
+import pwd
 import re
 import subprocess
 
@@ -8,8 +10,11 @@ import pytest
 
 from harness.sdk import ClientException
 from harness.server import BINARY
+from harness.waiting import wait_until
 
 pytestmark = pytest.mark.e2e
+
+ME = f"{pwd.getpwuid(os.getuid()).pw_name} (uid {os.getuid()})"
 
 COMMANDS = ["demo", "serve", "account create", "account credit", "operator create", "quota set", "domain verify",
             "package list", "message show", "ledger verify", "config check"]
@@ -159,3 +164,137 @@ def test_a_message_is_shown_as_one_timeline(server, account, sender, peer):
     shown = server.message_show(env_id)
     for part in (env_id, to, sender.address, "Timeline", "free", "250"):
         assert part.lower() in shown.lower(), part
+
+
+@pytest.mark.parametrize("arguments,sentence", [
+    (["account", "credit-limit", "1", "-5", "--reason", "x"], "-5 is below zero"),
+    (["package", "buy", "1", "--mails", "-1"], "-1"), (["audit", "list", "--limit", "-1"], "from 1 to 1000000"),
+    (["notice", "list", "1", "--limit", "0"], "from 1 to 1000000"), (["queue", "list", "--limit", "-3"], "from 1 to 1000000"),
+    (["account", "show", "-5"], "'-5' is not an account id"), (["message", "show", "-5"], "'-5' is not a message id"),
+    (["quota", "set", "1", "-5", "--reason", "x"], "from 0 to"),
+    (["ledger", "balance", "1", "--as-of", "9999-12-31T00:00:00Z"], "at the latest 9999-12-30T22:00:00Z"),
+    (["package", "refund", "1", "X", "--idempotency-key", "k" * 257], "1 to 256")])
+def test_what_is_out_of_range_is_told_its_range(server, arguments, sentence):
+    done = server.run(*arguments, expect=None)
+    assert done.returncode in (1, 2) and sentence in done.stderr, done.stderr
+    assert "unexpected argument" not in done.stderr
+
+
+class TestOutput:
+    """What is printed to nobody, or to a device that takes nothing."""
+    ENGINES = ["sqlite"]
+
+    @pytest.fixture(scope="class")
+    def printing(self, make_server):
+        """An installation, and commands that print something of it."""
+        office = make_server()
+        account = office.create_account("Printer")
+        account_id = account.account_id
+        office.add_credit(account, "100")
+        office.run("package", "buy", account_id, "--mails", "50000")
+        office.run("domain", "verify", account_id, "printer.test")
+        month = office.now().strftime("%Y-%m")
+        return office, [
+            ["config", "check"], ["account", "show", account_id], ["account", "list"], ["account", "contact", account_id],
+            ["account", "credit", account_id, "1"], ["account", "adjust", account_id, "--money", "1", "--reason", "x"],
+            ["account", "credit-limit", account_id, "1", "--reason", "x"], ["quota", "set", account_id, "10", "--reason", "x"],
+            ["domain", "list", account_id], ["domain", "verify", account_id, "printer.test"],
+            ["package", "list", account_id], ["package", "list", account_id, "--json"],
+            ["package", "buy", account_id, "--mails", "50000"], ["bill", "list", account_id, "--month", month],
+            ["bill", "make"], ["bill", "statement", account_id, "--month", month], ["price", "list"],
+            ["notice", "list", account_id], ["audit", "list"], ["queue", "list"], ["ledger", "verify"],
+            ["ledger", "balance", account_id], ["ledger", "balance", account_id, "--json"], ["ledger", "lines", account_id],
+            ["operator", "create", "--email", "OPERATOR@host.test"],
+            ["account", "create", "--name", "New", "--email", "NEW@customer.test"]]
+
+    def run(self, printing, redirection: str):
+        office, commands = printing
+        for number, command in enumerate(commands):
+            text = " ".join(f"'{part}'" for part in command).replace("OPERATOR", f"o{redirection[0]}{number}")
+            text = text.replace("NEW", f"n{redirection[0]}{number}").replace(">", "g").replace("|", "p")
+            line = f"'{BINARY}' {text} --config '{office.config_path}' {redirection}"
+            done = subprocess.run(["bash", "-c", line + "; exit ${PIPESTATUS[0]}"], capture_output=True, text=True, timeout=60)
+            assert "panicked" not in done.stderr, (command, done.stderr)
+            yield command, done
+
+    def test_a_device_that_is_full_is_a_failure_with_a_sentence(self, printing):
+        for command, done in self.run(printing, "> /dev/full"):
+            assert done.returncode == 1 and "standard output cannot be written" in done.stderr, (command, done)
+
+    def test_a_reader_that_left_is_none(self, printing):
+        for command, done in self.run(printing, "| true"):
+            assert (done.returncode, done.stderr) == (0, ""), (command, done)
+
+    def test_standard_error_may_be_closed(self, printing):
+        office, _ = printing
+        line = f"'{BINARY}' account show 5 --config '{office.config_path}' 2> /dev/full"
+        assert subprocess.run(["bash", "-c", line], timeout=60).returncode == 1
+
+
+def audit_of(office, *arguments) -> list[dict]:
+    return [json.loads(line) for line in office.run("audit", "list", *arguments, "--json").stdout.splitlines()]
+
+
+class TestAudit:
+    ENGINES = ["sqlite"]
+
+    @pytest.fixture(scope="class")
+    def office(self, make_server):
+        return make_server()
+
+    def test_who_acted_is_the_machines_user_and_not_the_environments(self, office):
+        account = office.create_account("Audited").account_id
+        credit = ["account", "credit", account, "1"]
+        office.run(*credit, env={"USER": "mallory", "LOGNAME": "mallory"})
+        office.run(*credit, env={"SUDO_USER": "ann", "SUDO_UID": "1000"})
+        claimed, plain, created = audit_of(office, "--account", account)
+        assert created["actor"] == plain["actor"] == f"command-line {ME}"
+        assert claimed["actor"] == f"command-line {ME}, by sudo for ann (uid 1000), as claimed"
+        assert [entry["actor"] for entry in audit_of(office, "--account", account, "--actor", ME)] == [plain["actor"]] * 2
+
+    def test_what_operators_do_by_command_is_noted(self, office):
+        account = office.create_account("Deeds")
+        office.run("quota", "set", account.account_id, "77", "--reason", "a slow start")
+        office.run("domain", "verify", account.account_id, "deeds.test")
+        entries = audit_of(office, "--account", account.account_id)
+        assert [entry["action"] for entry in entries] == ["verify-domain", "set-quota", "create-account"]
+        assert "deeds.test" in entries[0]["detail"] and account.email in entries[2]["detail"]
+        assert "77" in entries[1]["detail"] and "a slow start" in entries[1]["detail"]
+        office.run("operator", "create", "--email", "noted@host.test")
+        newest = audit_of(office, "--limit", "1")[0]
+        assert (newest["action"], newest["account_id"], newest["detail"]) == ("create-operator", None, "noted@host.test")
+
+    def test_what_was_refused_is_not_noted(self, office):
+        before = audit_of(office)
+        office.run("quota", "set", "7", "1", "--reason", "x", expect=1)
+        office.run("domain", "verify", "7", "x.test", expect=1)
+        office.run("queue", "cancel", "7", expect=1)
+        assert audit_of(office) == before
+
+    def test_an_account_that_there_is_not_has_no_log(self, office):
+        done = office.run("audit", "list", "--account", "42", expect=1)
+        assert "no account 42" in done.stderr and not done.stdout
+
+
+def test_mails_that_are_retried_or_cancelled_by_hand_are_in_the_audit_log(make_server, dns, mx_port):
+    """Two mails for a host where nobody listens: the first is tried and waits, the second waits for the host untried."""
+    dns.add_mx("down.test", "mx.down.test")
+    dns.add_host("mx.down.test", "127.0.0.77")
+    dns.restart()
+    server = make_server(dns.address, delivery={"hostname": "out.indicia.test", "port": mx_port,
+                                                "retry_pauses_seconds": [600]}).start()
+    account = server.create_account("Waiter")
+    sender = server.create_sender(account, "waiter.test")
+    waiting = lambda message: "next try" in server.run("queue", "show", message).stdout  # noqa: E731
+    tried = account.sdk.send(sender.address, "one@down.test")
+    wait_until(lambda: waiting(tried), "the first was tried")
+    untried = account.sdk.send(sender.address, "two@down.test")
+    wait_until(lambda: waiting(untried), "the second waits")
+    server.run("queue", "cancel", untried)
+    server.run("queue", "retry", tried)
+    cancelled = [entry for entry in audit_of(server, "--account", account.account_id) if entry["action"] == "cancel-message"]
+    assert [entry["detail"] for entry in cancelled] == [f"message {untried}: 1 mail withdrawn"]
+    newest = audit_of(server, "--account", account.account_id, "--limit", "1")[0]
+    assert (newest["action"], newest["detail"]) == ("retry-message", f"message {tried}: 1 mail made due")
+    assert newest["actor"] == f"command-line {ME}"
+    server.stop()

@@ -9,6 +9,7 @@ import pytest
 import requests
 
 from harness.demo import Demo
+from harness.server import BINARY
 from harness.visitor import Visitor
 from harness.waiting import wait_until
 
@@ -52,6 +53,12 @@ def test_the_smtp_call_works_when_pasted(demo, visitor):
     done = subprocess.run(["bash", "-c", demo.snippet("SMTP call")], capture_output=True, text=True, timeout=30)
     assert done.returncode == 0 and "sent" in done.stdout, done.stderr
     inbox_has(visitor, "Hello over SMTP")
+
+
+def test_the_command_line_works_beside_it_when_pasted(demo):
+    command = demo.field("Commands")
+    done = subprocess.run(["bash", "-c", f'PATH="{BINARY.parent}:$PATH"; {command}'], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0 and demo.login()[0] in done.stdout, done.stderr
 
 
 def test_the_sdk_snippet_works_when_pasted(demo, visitor):

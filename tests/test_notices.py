@@ -67,6 +67,13 @@ def test_r15_used_up_is_told_everywhere_at_nobodys_charge(server, told, phone, p
     for start in (0, 100, 200):
         told.sdk.send(sender.address, ",".join(f"use{start + i}@peer.test" for i in range(100)))
     wait_sent(server, told, "used-up:")
+    rows = server.run_lines("notice", "list", told.account_id)
+    done = [row["done_at"] for row in rows if row["state"] != "waiting"]
+    coming = [row["due_at"] for row in rows if row["state"] == "waiting"]
+    assert [row["state"] == "waiting" for row in rows] == [False] * len(done) + [True] * len(coming), "done, then coming"
+    assert done == sorted(done, reverse=True) and coming == sorted(coming) and done
+    text = next(row for row in rows if row["channel"] == "sms" and row["key"].startswith("used-up:"))
+    assert text["sms"]["gateway_id"] and text["sms"]["phone"] == phone, "the gateway has taken it"
     mail = peer.wait_for(told.email)[0]
     assert mail.message["From"].endswith("<billing@notices.indicia.test>")
     assert mail.message["Auto-Submitted"] == "auto-generated"

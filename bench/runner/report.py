@@ -19,20 +19,20 @@ COLUMNS = [("accepted/s", "accepted_per_s", "{:.0f}"), ("end to end/s", "end_to_
            ("p50 ms", "p50_ms", "{:.1f}"), ("p99 ms", "p99_ms", "{:.1f}")]
 
 
-def _spread(values: list[float], shape: str) -> str:
+def spread(values: list[float], shape: str) -> str:
     low, high = min(values), max(values)
     middle = shape.format(statistics.median(values))
     return middle if len(values) == 1 else f"{middle} ({shape.format(low)}-{shape.format(high)})"
 
 
-def _machine() -> str:
+def machine() -> str:
     with open("/proc/cpuinfo") as file:
         model = next((line.split(":", 1)[1].strip() for line in file if line.startswith("model name")), "unknown CPU")
     memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return f"{os.cpu_count()} cores ({model}), {memory_gib:.0f} GiB, Linux {platform.release()}"
 
 
-def _revision(root: Path) -> str:
+def revision(root: Path) -> str:
     done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=root, capture_output=True, text=True)
     return done.stdout.strip() or "uncommitted"
 
@@ -40,8 +40,8 @@ def _revision(root: Path) -> str:
 def render(runs: list[dict], options, versions: list[str], root: Path) -> str:
     lines = [
         "# Results", "",
-        f"Measured {datetime.date.today()} by `bench/run` on {_machine()}; {', '.join(versions)}; "
-        f"revision {_revision(root)}.", "",
+        f"Measured {datetime.date.today()} by `bench/run` on {machine()}; {', '.join(versions)}; "
+        f"revision {revision(root)}.", "",
         f"{options.connections} kept-alive connections, one recipient a message, {options.rounds} rounds, servers in "
         "turns in shuffled order within each round, a fresh store or spool and fresh processes for every run. "
         "Load, server and sink share the machine, all on loopback. Medians (lowest-highest). Indicia's figures "
@@ -57,7 +57,7 @@ def render(runs: list[dict], options, versions: list[str], root: Path) -> str:
         for variant, label in LABELS.items():
             mine = [run for run in of_size if run["variant"] == variant]
             if mine:
-                cells = [_spread([run[key] for run in mine], shape) for _, key, shape in COLUMNS]
+                cells = [spread([run[key] for run in mine], shape) for _, key, shape in COLUMNS]
                 lines.append(f"| {label} | " + " | ".join(cells) + " |")
         lines += ["", *_ratios(of_size), ""]
     return "\n".join(lines)
@@ -75,6 +75,6 @@ def _ratios(runs: list[dict]) -> list[str]:
         if pairs:
             cells = []
             for key in ("accepted_per_s", "end_to_end_per_s", "cpu_s_per_1000"):
-                cells.append("x" + _spread([a[key] / b[key] for a, b in pairs], "{:.2f}"))
+                cells.append("x" + spread([a[key] / b[key] for a, b in pairs], "{:.2f}"))
             lines.append(f"| {LABELS[ours]} : {LABELS[theirs]} | " + " | ".join(cells) + " |")
     return lines if len(lines) > 2 else []

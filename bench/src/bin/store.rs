@@ -12,11 +12,11 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use clap::Parser;
+use indicia_bench::clock::MachineClock;
 use indicia_domain::mail::Via;
 use indicia_domain::mail::admission::Policy;
 use indicia_domain::mail::recipient::Recipient;
 use indicia_domain::outcome::{Phase, Verdict};
-use indicia_bench::clock::MachineClock;
 use indicia_store::Store;
 use indicia_store::account::NewAccount;
 use indicia_store::admission::{Admission, Submission};

@@ -5,6 +5,7 @@
 //! text again, with the same reference: that is as small as the window can be made from here, for the gateway's
 //! answer and our commit are not one transaction.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -51,13 +52,27 @@ impl Jobs {
         let Some(gateway) = &self.sms else { return Ok(TextRound::default()) };
         let claimed_until = self.store.now().plus_micros(CLAIM_MICROS);
         let claimed = self.store.claim_sms(claimed_until, TEXTS_MAX).await?;
-        let sent = claimed.iter().map(|sms| async move {
-            let fate = send(&self.store, gateway.as_ref(), sms).await;
-            note(&self.store, sms, &fate).await.map(|()| fate)
+        // Those to one telephone one after another, in the order in which they were made: "restored" not before "overdue".
+        let mut telephones: BTreeMap<&str, Vec<&OutboundSms>> = BTreeMap::new();
+        for sms in &claimed {
+            telephones.entry(&sms.phone).or_default().push(sms);
+        }
+        let sent = telephones.into_values().map(|mut texts| async move {
+            texts.sort_by_key(|sms| sms.sms_id);
+            let mut fates = Vec::new();
+            for sms in texts {
+                // What is left when the claim runs out is claimed again, by whoever comes first.
+                if self.store.now().plus_micros(SEND_MAX.as_micros() as i64) >= claimed_until {
+                    break;
+                }
+                let fate = send(&self.store, gateway.as_ref(), sms).await;
+                fates.push(note(&self.store, sms, &fate).await.map(|()| fate));
+            }
+            fates
         });
         let mut round = TextRound::default();
         let mut failure = None;
-        for fate in join_all(sent).await {
+        for fate in join_all(sent).await.into_iter().flatten() {
             match fate {
                 Ok(Fate::Taken { .. }) => round.taken += 1,
                 Ok(Fate::Deferred { .. }) => round.deferred += 1,

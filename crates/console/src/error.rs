@@ -7,7 +7,7 @@
 use askama::Template;
 use axum::{
     extract::{Request, State},
-    http::{HeaderName, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     middleware::Next,
     response::{Html, IntoResponse, Redirect, Response},
 };
@@ -142,10 +142,12 @@ struct ErrorPage<'a> {
 pub async fn frame(State(state): State<ConsoleState>, request: Request, next: Next) -> Response {
     let has_flash = state.cookies().get(request.headers(), Cookie::Flash).is_some();
     let request_id = crate::random_hex(8);
+    let is_browser = wants_html(request.headers());
     let span = tracing::info_span!("console", request_id = %request_id, path = request.uri().path());
     let response = tracing::Instrument::instrument(next.run(request), span).await;
     let mut response = match response.extensions().get::<Told>().cloned() {
-        Some(told) => error_page(response.status(), &told, &request_id),
+        Some(told) if is_browser => error_page(response.status(), &told, &request_id),
+        Some(told) => (response.status(), format!("{}\n", told.text)).into_response(),
         None => response,
     };
     let headers = response.headers_mut();
@@ -163,6 +165,12 @@ pub async fn frame(State(state): State<ConsoleState>, request: Request, next: Ne
         headers.append(header::SET_COOKIE, state.cookies().clear(Cookie::Flash));
     }
     response
+}
+
+/// Whether the client is one that shows pages; a terminal gets its error as a line of text.
+pub fn wants_html(headers: &HeaderMap) -> bool {
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    accept.is_some_and(|value| value.contains("text/html"))
 }
 
 fn error_page(status: StatusCode, told: &Told, request_id: &str) -> Response {

@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use indicia_domain::time::{DAY_MICROS, SECOND_MICROS, UnixMicros, local_day};
+use indicia_domain::time::{DAY_MICROS, SECOND_MICROS, UnixMicros, local_day, zone};
 use jiff::{civil::Date, tz::TimeZone};
 
 /// Millionths of the currency unit in one unit.
@@ -27,6 +27,20 @@ pub fn mails_noun(count: i64) -> String {
 pub fn counted(count: i64, noun: &str) -> String {
     let ending = if count == 1 { "" } else { "s" };
     format!("{} {noun}{ending}", mails(count))
+}
+
+/// A stored text with the numbers of mails in it grouped as everywhere: `package DMBAG-7 of 50,000 mails`.
+pub fn grouped_mails(text: &str) -> String {
+    let mut words: Vec<String> = text.split(' ').map(str::to_owned).collect();
+    for index in 1..words.len() {
+        let is_mails = words[index].trim_end_matches([',', '.', ';', ':']) == "mails";
+        let count = &words[index - 1];
+        let is_plain = count.len() > 3 && count.len() < 19 && count.bytes().all(|byte| byte.is_ascii_digit());
+        if is_mails && is_plain && !count.starts_with('0') {
+            words[index - 1] = count.parse().map_or_else(|_| count.clone(), mails);
+        }
+    }
+    words.join(" ")
 }
 
 fn group_thousands(value: u64) -> String {
@@ -94,9 +108,9 @@ pub struct Zone {
 }
 
 impl Zone {
-    /// The zone of that name; UTC, and named so, when this machine's zone data does not know it.
+    /// The zone of that name, as the books have it; UTC, and named so, when they do not know it.
     pub fn named(name: &str) -> Self {
-        match TimeZone::get(name) {
+        match zone(name) {
             // The database's own spelling, so that what a page shows never depends on how it was typed in.
             Ok(tz) => Self { name: tz.iana_name().unwrap_or("UTC").to_owned(), tz },
             Err(_) => Self { name: "UTC".to_owned(), tz: TimeZone::UTC },
@@ -234,6 +248,21 @@ mod tests {
         }
         assert_eq!(mails_noun(1), "1 mail");
         assert_eq!(mails_noun(2_000), "2,000 mails");
+    }
+
+    #[test]
+    fn numbers_of_mails_in_a_stored_text_are_grouped_and_nothing_else() {
+        for (text, shown) in [
+            ("package DMBAG-7 of 50000 mails", "package DMBAG-7 of 50,000 mails"),
+            ("5000000 mails, as agreed", "5,000,000 mails, as agreed"),
+            ("invoice 20261187  mails", "invoice 20261187  mails"),
+            ("invoice 20261187", "invoice 20261187"),
+            ("0123 mails 99999999999999999999 mails", "0123 mails 99999999999999999999 mails"),
+            ("999 mails", "999 mails"),
+            ("", ""),
+        ] {
+            assert_eq!(grouped_mails(text), shown);
+        }
     }
 
     #[test]

@@ -195,16 +195,18 @@ pub enum Flash {
     ClockMoved,
     AlertSaved,
     Booked,
+    BookedBefore,
     MessagesRead,
     ContactSaved,
 }
 
 impl Flash {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::SignedOut,
         Self::ClockMoved,
         Self::AlertSaved,
         Self::Booked,
+        Self::BookedBefore,
         Self::MessagesRead,
         Self::ContactSaved,
     ];
@@ -216,6 +218,7 @@ impl Flash {
             Self::ClockMoved => "clock-moved",
             Self::AlertSaved => "alert-saved",
             Self::Booked => "booked",
+            Self::BookedBefore => "booked-before",
             Self::MessagesRead => "messages-read",
             Self::ContactSaved => "contact-saved",
         }
@@ -245,6 +248,12 @@ impl Flash {
                 Tone::Good,
                 "Done",
                 "It is in the audit log, and the lines that came of it are below.",
+            ),
+            Self::BookedBefore => Note::new(
+                Tone::Warn,
+                "This form was done before",
+                "A form is done once, however often it is sent. The lines that came of it are below; to do the same \
+                 again, start with an empty form.",
             ),
             Self::MessagesRead => Note::new(Tone::Good, "Marked as read", ""),
             Self::ContactSaved => Note::new(

@@ -193,7 +193,7 @@ async fn r14_a_notice_is_signed_with_the_installations_own_key_and_delivered() {
         .await
         .expect("a domain of the installation");
     let actor = Actor::system("test");
-    store.credit(account_id, MoneyMicros(100_000_000), "test money", &actor).await.expect("credited");
+    store.credit(account_id, MoneyMicros(100_000_000), "test money", &actor, None).await.expect("credited");
     let request = PurchaseRequest {
         account_id,
         specification: 50_000,

@@ -36,6 +36,11 @@ impl MoneyMicros {
         self.0.checked_mul(times).map(MoneyMicros)
     }
 
+    /// Whether it is an amount that can be paid: a whole number of hundredths.
+    pub fn is_whole_cents(self) -> bool {
+        self.0 % 10_000 == 0
+    }
+
     /// With exactly two decimals, rounded half up: how bills and balances are shown.
     pub fn to_cents(self) -> String {
         let cents = (self.0 + 5_000).div_euclid(10_000);

@@ -5,10 +5,12 @@
 //! reads a clock.
 
 use std::fmt;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use jiff::civil::{Date, DateTime};
 pub use jiff::tz::TimeZone;
+use jiff::tz::TimeZoneDatabase;
 use jiff::{Span, Timestamp};
 
 /// Microseconds in one second, minute, hour and day of 24 hours.
@@ -130,9 +132,11 @@ impl Clock for ManualClock {
 )]
 pub struct UnknownZone(pub String);
 
-/// Looks a zone up by its IANA name.
+/// Looks a zone up by its IANA name, in the database that is built in: on every node an hour, a month and a package
+/// end at the same instant, whatever its system knows of zones.
 pub fn zone(name: &str) -> Result<TimeZone, UnknownZone> {
-    TimeZone::get(name).map_err(|_| UnknownZone(name.to_owned()))
+    static BUNDLED: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);
+    BUNDLED.get(name).map_err(|_| UnknownZone(name.to_owned()))
 }
 
 /// One calendar day of a zone: 23 to 25 hours long, `[start, end)`.

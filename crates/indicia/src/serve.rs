@@ -31,6 +31,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::cli::output::print;
 use crate::cli::{Done, Failure};
 use crate::clock::SystemClock;
 use crate::config::Config;
@@ -39,6 +40,9 @@ use crate::{logging, secrets};
 
 /// A sixth of the time after which a silent node is taken for dead.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(5);
+
+/// More than this between a node's clock and the database's is said aloud.
+const CLOCK_APART_MAX_MICROS: i64 = 2_000_000;
 
 /// How long a stop waits for requests that the doors have begun to take.
 const DOORS_GRACE: Duration = Duration::from_secs(20);
@@ -82,7 +86,9 @@ pub async fn run(config: Config) -> Done {
     let signals = StopSignals::catch()?;
     let beside = Beside { demo: None, sms: config.sms.gateway(clock.clone())? };
     let service = Service::start(&config, store, clock, beside).await?;
-    println!("ready");
+    if print("ready").is_err() {
+        tracing::warn!("nobody could be told on standard output that the service is ready");
+    }
     let signal = signals.wait().await;
     tracing::info!(signal, "stopping");
     service.stop().await;
@@ -234,6 +240,14 @@ async fn beat(store: &Store, delivery: &Delivery) -> indicia_store::Result<()> {
             "this node was taken for dead and its mail by others; it goes on as a new node"
         );
         store.rejoin().await?;
+    }
+    if let Some(ahead) = store.clock_ahead_micros().await?
+        && ahead.abs() > CLOCK_APART_MAX_MICROS
+    {
+        tracing::error!(
+            ahead_ms = ahead / 1_000,
+            "this node's clock and the database's are apart; packages end and hours are billed by the node's: set it right"
+        );
     }
     let taken = store.reclaim_dead_leases().await?;
     if taken > 0 {

@@ -108,15 +108,6 @@ CREATE TABLE settlement (
     PRIMARY KEY (account_id, settlement_id)
 );
 
--- R26: jobs that happen once for an account and period.
-CREATE TABLE job_done (
-    account_id BIGINT NOT NULL,
-    job        TEXT   NOT NULL,
-    period     BIGINT NOT NULL,
-    at         BIGINT NOT NULL,
-    PRIMARY KEY (account_id, job, period)
-);
-
 -- Payments that a provider told of, by its event and by the payment itself: each counts once.
 CREATE TABLE top_up (
     provider          TEXT   NOT NULL,
@@ -161,6 +152,7 @@ CREATE TABLE notice (
 );
 CREATE INDEX notice_due ON notice (next_at) WHERE state = 0;
 CREATE INDEX notice_instance ON notice (account_id, instance_id);
+CREATE INDEX notice_dispatch ON notice (account_id, dispatch_id) WHERE dispatch_id IS NOT NULL;
 
 CREATE TABLE station_message (
     account_id BIGINT NOT NULL,

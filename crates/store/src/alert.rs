@@ -30,6 +30,8 @@ pub enum AlertError {
     NoAccount(i64),
     #[error("the account has no package {0}")]
     NoInstance(String),
+    #[error("the package {0} has ended or was given back; there is nothing left to watch")]
+    NotLive(String),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -82,7 +84,13 @@ pub(crate) async fn look(
     }
     let rows = all_packages(connection, books.account_id).await?;
     let sum = total(rows.iter().map(|row| &row.package), books.now);
-    books.alert_floor = rearmed(books.alert_percent, books.alert_floor, sum.granted, grew);
+    let before = books.alert_floor;
+    books.alert_floor = rearmed(books.alert_percent, before, sum.granted, grew);
+    // What has gone off is armed again by growth, but goes off again only after it was above the threshold.
+    if before == DISARMED && sum.remaining <= books.alert_floor {
+        books.alert_floor = DISARMED;
+        return Ok(());
+    }
     if books.alert_floor != DISARMED && sum.remaining <= books.alert_floor {
         books.alert_floor = DISARMED;
         let left = (sum.remaining, sum.granted);
@@ -120,6 +128,10 @@ impl Store {
             AlertScope::Package(instance) => {
                 let row = rows.iter().find(|row| row.package.instance_id == *instance);
                 let row = row.ok_or_else(|| AlertError::NoInstance(instance.clone()))?;
+                let live = row.package.closed.is_none() && books.now < row.package.ends_at;
+                if percent != 0 && !live {
+                    return Err(AlertError::NotLive(instance.clone()));
+                }
                 let floor = rearmed(percent, DISARMED, row.package.granted, true);
                 sqlx::query("UPDATE package SET alert_percent = $1, alert_floor = $2 WHERE account_id = $3 AND instance_id = $4")
                     .bind(percent)

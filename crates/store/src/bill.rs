@@ -13,7 +13,8 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use crate::books::Books;
-use crate::collection::{SettlementCause, call_in, settle};
+use crate::collection::{SettlementCause, call_in, call_in_notes, settle};
+use crate::node::Node;
 use crate::{Result, Store, StoreError};
 
 /// One bill of one clock hour.
@@ -91,7 +92,7 @@ impl BillingRound {
 }
 
 /// Hours of one account that one transaction bills at most; the rest follows in the next.
-const HOURS_MAX: i64 = 200;
+const HOURS_MAX: i64 = 50;
 const ACCOUNTS_MAX: i64 = 200;
 
 const BILL: &str = "SELECT account_id, bill_id, hour_start, hour_end, day, number, mails, amount_micros, price_micros, made_at, \
@@ -163,7 +164,7 @@ impl Store {
         let rows = sqlx::query(
             "SELECT b.account_id, b.oldest, a.zone FROM (SELECT account_id, MIN(hour_start) AS oldest FROM bill \
              WHERE settled_at IS NULL AND due_at IS NULL AND hour_start < $1 GROUP BY account_id) AS b \
-             JOIN account a ON a.account_id = b.account_id",
+             JOIN account a ON a.account_id = b.account_id ORDER BY b.account_id",
         )
         .bind(latest_month_start(now).0)
         .fetch_all(self.read())
@@ -172,24 +173,20 @@ impl Store {
         for row in &rows {
             let (account_id, oldest, zone): (i64, i64, String) =
                 (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-            let Ok(zone) = time::zone(&zone) else { continue };
+            let zone = match time::zone(&zone) {
+                Ok(zone) => zone,
+                Err(error) => {
+                    tracing::error!(account_id, %error, "the account's bills cannot be collected");
+                    continue;
+                }
+            };
             let (month, _) = local_month(&zone, now);
             let begins = time::local_month_numbered(&zone, month).0;
-            if oldest < begins.0 && !self.is_job_done(account_id, COLLECTION, month).await? {
+            if oldest < begins.0 {
                 accounts.push(account_id);
             }
         }
         Ok(accounts)
-    }
-
-    async fn is_job_done(&self, account_id: i64, job: &str, period: i64) -> Result<bool> {
-        let row = sqlx::query("SELECT 1 FROM job_done WHERE account_id = $1 AND job = $2 AND period = $3")
-            .bind(account_id)
-            .bind(job.to_owned())
-            .bind(period)
-            .fetch_optional(self.read())
-            .await?;
-        Ok(row.is_some())
     }
 
     async fn bill_account(
@@ -198,8 +195,8 @@ impl Store {
         prices: &PriceList,
         policy: &CollectionPolicy,
     ) -> Result<BillingRound> {
-        // The first id of a process writes, and SQLite has one writer.
-        let settlement_id = self.next_id().await?;
+        // Ids inside the transaction come from memory: joining as a node writes, and SQLite has one writer.
+        let node = self.node().await?;
         let mut transaction = self.begin().await?;
         let Some(mut books) = Books::open(self, &mut transaction, account_id).await? else {
             return Ok(BillingRound::default());
@@ -208,83 +205,29 @@ impl Store {
         let hours = unbilled_hours(&mut transaction, account_id, books.now).await?;
         let mut round = BillingRound::default();
         for hour in &hours {
-            round.bills += u64::from(self.bill_hour(&mut transaction, &mut books, hour, prices).await?);
+            let made = bill_hour(&mut transaction, &mut books, hour, prices, &node).await?;
+            round.bills += u64::from(made);
             if books.open_bills() >= policy.threshold {
-                call_in(&mut transaction, account_id, UnixMicros(i64::MAX), books.now).await?;
-                let id = self.next_id().await?;
+                let called = call_in(&mut transaction, account_id, UnixMicros(i64::MAX), books.now).await?;
+                // Who could not pay the oldest bill cannot pay a newer one either: no need to look at them all again.
+                // A credit note is paid out whatever else is due.
+                if books.due.0 > 0 && called.notes == 0 {
+                    books.due.0 += called.amount.0;
+                    continue;
+                }
+                let id = node.ids.next(books.now);
                 let paid = settle(&mut transaction, &mut books, id, SettlementCause::Threshold).await?;
                 round.settlements += u64::from(paid);
             }
         }
         // Hours that wait for the next transaction may belong to the month before: they come first.
         if (hours.len() as i64) < HOURS_MAX {
-            let month = local_month(&books.zone, books.now).0;
-            if once(&mut transaction, account_id, COLLECTION, month, books.now).await? {
-                let begins = time::local_month_numbered(&books.zone, month).0;
-                call_in(&mut transaction, account_id, begins, books.now).await?;
-                let paid =
-                    settle(&mut transaction, &mut books, settlement_id, SettlementCause::Month).await?;
-                round.settlements += u64::from(paid);
-            }
+            round.settlements += u64::from(collect_rest(&mut transaction, &mut books, &node).await?);
         }
         round.overdue = u64::from(!was_overdue && books.overdue_since.is_some());
         books.close(&mut transaction).await?;
         transaction.commit().await?;
         Ok(round)
-    }
-
-    async fn bill_hour(
-        &self,
-        connection: &mut AnyConnection,
-        books: &mut Books,
-        hour: &Unbilled,
-        prices: &PriceList,
-    ) -> Result<bool> {
-        // An hour keeps the price of its first bill, whatever the list says when it is corrected.
-        let price = if hour.bills == 0 { prices.pay_as_you_go() } else { hour.price };
-        let Some(new) = next_bill(price, hour.usage) else { return Ok(false) };
-        let bill_id = self.next_id().await?;
-        let number = hour.bills + 1;
-        let memo = match number {
-            1 => format!("pay-as-you-go, hour from {}", hour.start),
-            _ => format!("correction {} of the hour from {}", number - 1, hour.start),
-        };
-        let of = (bill_id, memo.as_str());
-        let mails = (LedgerAccount::Billed, LedgerAccount::PayAsYouGo);
-        let (from, to) = if new.mails > 0 { mails } else { (mails.1, mails.0) };
-        books.mails(Kind::Bill, from, to, new.mails.abs(), of);
-        let money = (LedgerAccount::Receivable, LedgerAccount::Sales);
-        let (from, to) = if new.amount.0 > 0 { money } else { (money.1, money.0) };
-        books.money(Kind::Bill, from, to, new.amount.0.abs(), of);
-        sqlx::query(
-            "INSERT INTO bill (account_id, bill_id, hour_start, hour_end, day, number, mails, amount_micros, price_micros, made_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
-        )
-        .bind(books.account_id)
-        .bind(bill_id)
-        .bind(hour.start.0)
-        .bind(hour.end.0)
-        .bind(hour.day)
-        .bind(number)
-        .bind(new.mails)
-        .bind(new.amount.0)
-        .bind(price.0)
-        .bind(books.now.0)
-        .execute(&mut *connection)
-        .await?;
-        sqlx::query(
-            "UPDATE usage_hour SET billed_mails = billed_mails + $1, billed_micros = billed_micros + $2, price_micros = $3, \
-             bills = $4 WHERE account_id = $5 AND hour_start = $6",
-        )
-        .bind(new.mails)
-        .bind(new.amount.0)
-        .bind(price.0)
-        .bind(number)
-        .bind(books.account_id)
-        .bind(hour.start.0)
-        .execute(connection)
-        .await?;
-        Ok(true)
     }
 
     /// Bills by their hour.
@@ -375,27 +318,75 @@ fn latest_month_start(now: UnixMicros) -> UnixMicros {
     begins.plus_micros(12 * time::HOUR_MICROS).min(now)
 }
 
-/// The job that calls in open bills on the 1st, by local month.
-const COLLECTION: &str = "collection";
+/// The 1st of the month calls in the bills of hours before it; and credit notes pay what is due, whenever they come, so
+/// that nobody is overdue for what was given back.
+async fn collect_rest(connection: &mut AnyConnection, books: &mut Books, node: &Node) -> Result<bool> {
+    let begins = time::local_month_numbered(&books.zone, local_month(&books.zone, books.now).0).0;
+    let called = call_in(connection, books.account_id, begins, books.now).await?;
+    let notes = match books.due.0 > 0 {
+        true => call_in_notes(connection, books.account_id, books.now).await?,
+        false => 0,
+    };
+    if called.bills == 0 && notes == 0 {
+        return Ok(false);
+    }
+    settle(connection, books, node.ids.next(books.now), SettlementCause::Month).await
+}
 
-/// R26: whether this transaction is the one that does `job` for the period.
-pub(crate) async fn once(
+/// Makes the bill that brings one hour up to date; `false` when it is.
+async fn bill_hour(
     connection: &mut AnyConnection,
-    account_id: i64,
-    job: &str,
-    period: i64,
-    now: UnixMicros,
+    books: &mut Books,
+    hour: &Unbilled,
+    prices: &PriceList,
+    node: &Node,
 ) -> Result<bool> {
-    let done = sqlx::query(
-        "INSERT INTO job_done (account_id, job, period, at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+    // An hour has the price that was in force at its first pay-as-you-go mail, whatever the list says when it is billed or
+    // corrected. Hours of versions before there were bills have none.
+    let price = if hour.price.0 == 0 { prices.pay_as_you_go() } else { hour.price };
+    let Some(new) = next_bill(price, hour.usage) else { return Ok(false) };
+    let bill_id = node.ids.next(books.now);
+    let number = hour.bills + 1;
+    let memo = match number {
+        1 => format!("pay-as-you-go, hour from {}", hour.start),
+        _ => format!("correction {} of the hour from {}", number - 1, hour.start),
+    };
+    let of = (bill_id, memo.as_str());
+    let mails = (LedgerAccount::Billed, LedgerAccount::PayAsYouGo);
+    let (from, to) = if new.mails > 0 { mails } else { (mails.1, mails.0) };
+    books.mails(Kind::Bill, from, to, new.mails.abs(), of);
+    let money = (LedgerAccount::Receivable, LedgerAccount::Sales);
+    let (from, to) = if new.amount.0 > 0 { money } else { (money.1, money.0) };
+    books.money(Kind::Bill, from, to, new.amount.0.abs(), of);
+    sqlx::query(
+        "INSERT INTO bill (account_id, bill_id, hour_start, hour_end, day, number, mails, amount_micros, price_micros, made_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
     )
-    .bind(account_id)
-    .bind(job.to_owned())
-    .bind(period)
-    .bind(now.0)
+    .bind(books.account_id)
+    .bind(bill_id)
+    .bind(hour.start.0)
+    .bind(hour.end.0)
+    .bind(hour.day)
+    .bind(number)
+    .bind(new.mails)
+    .bind(new.amount.0)
+    .bind(price.0)
+    .bind(books.now.0)
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query(
+        "UPDATE usage_hour SET billed_mails = billed_mails + $1, billed_micros = billed_micros + $2, price_micros = $3, \
+         bills = $4 WHERE account_id = $5 AND hour_start = $6",
+    )
+    .bind(new.mails)
+    .bind(new.amount.0)
+    .bind(price.0)
+    .bind(number)
+    .bind(books.account_id)
+    .bind(hour.start.0)
     .execute(connection)
     .await?;
-    Ok(done.rows_affected() == 1)
+    Ok(true)
 }
 
 /// An hour whose bills are not up to date.

@@ -54,22 +54,55 @@ pub struct Settlement {
     pub amount: MoneyMicros,
 }
 
+/// Bills that became due.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct CalledIn {
+    pub bills: usize,
+    /// Of them, those that cost nothing: credit notes, and bills that rounding left at zero.
+    pub notes: usize,
+    pub amount: MoneyMicros,
+}
+
 /// Calls in the open bills of hours that began before `before`.
 pub(crate) async fn call_in(
     connection: &mut AnyConnection,
     account_id: i64,
     before: UnixMicros,
     now: UnixMicros,
-) -> Result<()> {
-    sqlx::query(
-        "UPDATE bill SET due_at = $1 WHERE account_id = $2 AND hour_start < $3 AND settled_at IS NULL AND due_at IS NULL",
+) -> Result<CalledIn> {
+    let rows = sqlx::query(
+        "UPDATE bill SET due_at = $1 WHERE account_id = $2 AND hour_start < $3 AND settled_at IS NULL AND due_at IS NULL \
+         RETURNING amount_micros",
     )
     .bind(now.0)
     .bind(account_id)
     .bind(before.0)
+    .fetch_all(connection)
+    .await?;
+    let mut called = CalledIn::default();
+    for row in &rows {
+        let amount: i64 = row.try_get(0)?;
+        called.bills += 1;
+        called.notes += usize::from(amount <= 0);
+        called.amount.0 += amount;
+    }
+    Ok(called)
+}
+
+/// Calls in the open credit notes, of whatever hour; returns how many.
+pub(crate) async fn call_in_notes(
+    connection: &mut AnyConnection,
+    account_id: i64,
+    now: UnixMicros,
+) -> Result<u64> {
+    let done = sqlx::query(
+        "UPDATE bill SET due_at = $1 WHERE account_id = $2 AND amount_micros < 0 AND settled_at IS NULL AND due_at IS NULL",
+    )
+    .bind(now.0)
+    .bind(account_id)
     .execute(connection)
     .await?;
-    Ok(())
+    Ok(done.rows_affected())
 }
 
 /// Pays what is due as far as it can be, and sets or clears the account's arrears. `settlement_id` is used when

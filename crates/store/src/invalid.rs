@@ -10,7 +10,7 @@ use indicia_domain::time::UnixMicros;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
-use crate::bulk::{Bulk, in_dialect};
+use crate::bulk::{Bulk, filled, in_dialect};
 use crate::{Result, Store};
 
 /// Accounts that must have found an address invalid before it is refused for every account.
@@ -114,6 +114,49 @@ pub(crate) async fn listed(
             } else if accounts >= SHARED_ACCOUNTS_MIN {
                 found.insert(row.try_get(0)?, Listed::Shared);
             }
+        }
+    }
+    Ok(found)
+}
+
+/// The same for several accounts: which addresses are listed, by account.
+pub(crate) async fn listed_of_many(
+    connection: &mut AnyConnection,
+    wanted: &[(i64, String)],
+) -> Result<HashMap<i64, HashMap<String, Listed>>> {
+    const CHUNK: usize = 32;
+    let once = |texts: HashSet<&String>| texts.into_iter().cloned().collect::<Vec<_>>();
+    let keys = once(wanted.iter().map(|(_, key)| key).collect());
+    let places: Vec<_> = (1..=CHUNK).map(|place| format!("${place}")).collect();
+    let sql = format!(
+        "SELECT address_key FROM invalid_address WHERE address_key IN ({}) GROUP BY address_key HAVING COUNT(*) >= {SHARED_ACCOUNTS_MIN}",
+        places.join(", ")
+    );
+    let sql = in_dialect(connection.backend_name(), sql);
+    let mut shared: HashSet<String> = HashSet::new();
+    for chunk in filled(&keys, CHUNK) {
+        let query =
+            chunk.into_iter().fold(sqlx::query(AssertSqlSafe(sql.clone())), |query, key| query.bind(key));
+        for row in query.fetch_all(&mut *connection).await? {
+            shared.insert(row.try_get(0)?);
+        }
+    }
+    let mut found: HashMap<i64, HashMap<String, Listed>> = HashMap::new();
+    for (account_id, key) in wanted.iter().filter(|(_, key)| shared.contains(key)) {
+        found.entry(*account_id).or_default().insert(key.clone(), Listed::Shared);
+    }
+    let pairs: Vec<_> = (0..CHUNK)
+        .map(|pair| format!("(account_id = ${} AND address_key = ${})", pair * 2 + 1, pair * 2 + 2))
+        .collect();
+    let sql = format!("SELECT account_id, address_key FROM invalid_address WHERE {}", pairs.join(" OR "));
+    let sql = in_dialect(connection.backend_name(), sql);
+    for chunk in filled(wanted, CHUNK) {
+        let query =
+            chunk.into_iter().fold(sqlx::query(AssertSqlSafe(sql.clone())), |query, (account_id, key)| {
+                query.bind(account_id).bind(key)
+            });
+        for row in query.fetch_all(&mut *connection).await? {
+            found.entry(row.try_get(0)?).or_default().insert(row.try_get(1)?, Listed::Personal);
         }
     }
     Ok(found)

@@ -1,11 +1,10 @@
-//! The ledger's lines: added, read, and replayed.
+//! The ledger's lines: added and read; balances as of an instant.
 
 use indicia_domain::ledger::as_of::Sums;
 pub use indicia_domain::ledger::as_of::{Balances, PackageBalance};
-use indicia_domain::ledger::verify::{Replay, Stored, StoredBill, StoredDay, StoredHour, Violation};
 use indicia_domain::ledger::{LedgerAccount, Transfer, Unit, Validity};
 use indicia_domain::money::MoneyMicros;
-use indicia_domain::time::{TimeZone, UnixMicros};
+use indicia_domain::time::UnixMicros;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
@@ -66,16 +65,6 @@ pub struct DeductionToken {
     pub sequence: i64,
 }
 
-/// What a verification looked at and found.
-#[derive(Clone, Debug, Default)]
-pub struct Verification {
-    pub accounts: u64,
-    pub lines: u64,
-    pub messages: u64,
-    pub mails: i64,
-    pub violations: Vec<Violation>,
-}
-
 impl Store {
     /// The lines of one transaction (for a message: its charges and reversals), in order.
     pub async fn transaction_lines(&self, account_id: i64, transaction_id: i64) -> Result<Vec<Transfer>> {
@@ -83,7 +72,7 @@ impl Store {
         lines_of(&mut connection, account_id, transaction_id).await
     }
 
-    /// Lines that took mails from packages (sends) and brought them back (reversals), by time. The lines of one
+    /// Lines that took mails from packages (sends) and brought them back (reversals), and operators' adjustments, by time. The lines of one
     /// package join: each one's `before` is the `after` of the one before it.
     pub async fn deductions(&self, query: &DeductionQuery) -> Result<Vec<Transfer>> {
         let (low, high) = match &query.instance_id {
@@ -94,14 +83,14 @@ impl Store {
             // ';' follows ':' in the order of bytes.
             None => ("package:".to_owned(), "package;".to_owned()),
         };
-        self.two_sided(query, &low, &high, "send", "reversal").await
+        self.two_sided(query, &low, &high, [["send", "adjustment"], ["reversal", "adjustment"]]).await
     }
 
     /// Lines that charged mails to pay-as-you-go (sends) and gave them back (reversals), by time; the query's package
     /// is not looked at. What an hour's bill is made of.
     pub async fn pay_as_you_go_lines(&self, query: &DeductionQuery) -> Result<Vec<Transfer>> {
         let account = LedgerAccount::PayAsYouGo.to_string();
-        self.two_sided(query, &account, &account, "send", "reversal").await
+        self.two_sided(query, &account, &account, [["send"; 2], ["reversal"; 2]]).await
     }
 
     /// Lines that touch the cash balance, by time.
@@ -116,10 +105,10 @@ impl Store {
     ) -> Result<Vec<Transfer>> {
         let query =
             DeductionQuery { account_id, instance_id: None, from, before, after, limit, newest_first };
-        self.two_sided(&query, "cash", "cash", "any", "any").await
+        self.two_sided(&query, "cash", "cash", [["any"; 2]; 2]).await
     }
 
-    /// Lines from a ledger account between `low` and `high` of one kind, or to one of another. Each side has its
+    /// Lines from a ledger account between `low` and `high` of the first `kinds`, or to one of the second. Each side has its
     /// index; a page takes at most a page from each.
     ///
     /// A single account is asked for by equality, so that its index gives the order too and nothing is sorted; and the
@@ -130,24 +119,23 @@ impl Store {
         query: &DeductionQuery,
         low: &str,
         high: &str,
-        kind_from: &str,
-        kind_to: &str,
+        kinds: [[&str; 2]; 2],
     ) -> Result<Vec<Transfer>> {
         let (order, past) = if query.newest_first { ("DESC", "<") } else { ("ASC", ">") };
         let (at_least, at_most) = if low == high { ("=", "=") } else { (">=", "<=") };
         let side = |column: &str, other: &str, first: usize| {
-            let [account, low, high, from, before, at, same, sequence, kind, any, limit] =
+            let [account, low, high, from, before, at, same, sequence, kind, also, any, limit] =
                 std::array::from_fn(|place| first + place);
             format!(
                 "SELECT * FROM ({LINE} WHERE account_id = ${account} AND {column} {at_least} ${low} AND {column} {at_most} ${high} \
                  AND at >= ${from} AND at < ${before} AND (at {past} ${at} OR (at = ${same} AND sequence {past} ${sequence})) \
-                 AND (kind = ${kind} OR ${any} = 'any'){other} ORDER BY at {order}, sequence {order} LIMIT ${limit}) AS {column}_side"
+                 AND (kind = ${kind} OR kind = ${also} OR ${any} = 'any'){other} ORDER BY at {order}, sequence {order} LIMIT ${limit}) AS {column}_side"
             )
         };
         let sql = format!(
-            "{} UNION ALL {} ORDER BY at {order}, sequence {order} LIMIT $23",
+            "{} UNION ALL {} ORDER BY at {order}, sequence {order} LIMIT $25",
             side("from_account", "", 1),
-            side("to_account", " AND to_account <> 'consumed'", 12)
+            side("to_account", " AND to_account <> 'consumed'", 13)
         );
         let start = if query.newest_first { i64::MAX } else { i64::MIN };
         let (at, sequence) = query.after.map_or((start, start), |token| (token.at, token.sequence));
@@ -159,7 +147,7 @@ impl Store {
             None => (query.from.0, query.before.0),
         };
         let mut prepared = sqlx::query(AssertSqlSafe(sql));
-        for kind in [kind_from, kind_to] {
+        for [kind, also] in kinds {
             prepared = prepared
                 .bind(query.account_id)
                 .bind(low.to_owned())
@@ -170,6 +158,7 @@ impl Store {
                 .bind(at)
                 .bind(sequence)
                 .bind(kind.to_owned())
+                .bind(also.to_owned())
                 .bind(kind.to_owned())
                 .bind(query.limit);
         }
@@ -271,55 +260,8 @@ impl Store {
         Ok(sums.balances(as_of))
     }
 
-    /// Replays every account's ledger against R25 and R26. Reads each account in one snapshot, so that it can
-    /// run beside a server that accepts mail.
-    pub async fn verify_ledger(&self) -> Result<Verification> {
-        let mut found = Verification::default();
-        let mut last = i64::MIN;
-        loop {
-            let accounts = self.accounts(last, 100).await?;
-            let Some(end) = accounts.last() else { return Ok(found) };
-            last = end.account_id;
-            for account in &accounts {
-                self.verify_account(account.account_id, &mut found).await?;
-            }
-        }
-    }
-
-    async fn verify_account(&self, account_id: i64, found: &mut Verification) -> Result<()> {
-        let mut snapshot = self.snapshot().await?;
-        let Some((stored, zone)) = stored_account(&mut snapshot, account_id).await? else {
-            found.violations.push(Violation { account_id, what: "the account has no state row".to_owned() });
-            return Ok(());
-        };
-        let mut replay = Replay::new(account_id, zone);
-        let mut after = 0;
-        loop {
-            let sql = format!("{LINE} WHERE account_id = $1 AND sequence > $2 ORDER BY sequence LIMIT 5000");
-            let rows = sqlx::query(AssertSqlSafe(sql))
-                .bind(account_id)
-                .bind(after)
-                .fetch_all(&mut *snapshot)
-                .await?;
-            for row in &rows {
-                let line = transfer_of(row)?;
-                after = line.sequence;
-                replay.line(&line);
-            }
-            found.lines += rows.len() as u64;
-            if rows.len() < 5000 {
-                break;
-            }
-        }
-        verify_messages(&mut snapshot, account_id, &mut replay, found).await?;
-        found.accounts += 1;
-        found.violations.extend(replay.finish(&stored));
-        snapshot.rollback().await?;
-        Ok(())
-    }
-
     /// A transaction that sees one state of the database throughout.
-    async fn snapshot(&self) -> Result<sqlx::Transaction<'static, sqlx::Any>> {
+    pub(crate) async fn snapshot(&self) -> Result<sqlx::Transaction<'static, sqlx::Any>> {
         self.inner.connections.begin_snapshot().await
     }
 }
@@ -338,133 +280,6 @@ pub(crate) async fn lines_of(
     .fetch_all(connection)
     .await?;
     rows.iter().map(transfer_of).collect()
-}
-
-/// Every message is charged exactly its recipients, less those refused at intake and those cancelled (R01, R03).
-async fn verify_messages(
-    connection: &mut AnyConnection,
-    account_id: i64,
-    replay: &mut Replay,
-    found: &mut Verification,
-) -> Result<()> {
-    let mut after = 0;
-    loop {
-        let rows = sqlx::query(
-            "SELECT m.message_id, m.recipient_count - m.refused_count, \
-             (SELECT COUNT(*) FROM recipient r WHERE r.account_id = m.account_id AND r.message_id = m.message_id), \
-             (SELECT COUNT(*) FROM recipient r WHERE r.account_id = m.account_id AND r.message_id = m.message_id AND (r.state = 5 OR r.classification = 'SysOutInternal' AND r.state = 4)), \
-             m.recipient_count, \
-             (SELECT COUNT(*) FROM recipient r WHERE r.account_id = m.account_id AND r.message_id = m.message_id AND r.state = 1), \
-             (SELECT COUNT(*) FROM queue q WHERE q.account_id = m.account_id AND q.message_id = m.message_id) \
-             FROM message m WHERE m.account_id = $1 AND m.message_id > $2 ORDER BY m.message_id LIMIT 2000",
-        )
-        .bind(account_id)
-        .bind(after)
-        .fetch_all(&mut *connection)
-        .await?;
-        for row in &rows {
-            let message_id: i64 = row.try_get(0)?;
-            let number = |column: usize| row.try_get::<i64, _>(column);
-            let (accepted, kept, cancelled, all) = (number(1)?, number(2)?, number(3)?, number(4)?);
-            let (waiting, queued) = (number(5)?, number(6)?);
-            let charged = replay.take_charged(message_id);
-            let mut violation = |what: String| found.violations.push(Violation { account_id, what });
-            if charged != accepted - cancelled {
-                violation(format!(
-                    "message {message_id}: {} mails to be paid for, {charged} charged",
-                    accepted - cancelled
-                ));
-            }
-            if kept != all {
-                violation(format!("message {message_id}: {all} recipients accepted or refused, {kept} kept"));
-            }
-            if waiting != queued {
-                violation(format!(
-                    "message {message_id}: {waiting} recipients wait, {queued} are in the queue"
-                ));
-            }
-            found.messages += 1;
-            found.mails += accepted;
-            after = message_id;
-        }
-        if rows.len() < 2000 {
-            return Ok(());
-        }
-    }
-}
-
-async fn stored_account(
-    connection: &mut AnyConnection,
-    account_id: i64,
-) -> Result<Option<(Stored, TimeZone)>> {
-    let row = sqlx::query(
-        "SELECT s.free_left, s.payg_mails, s.cash_micros, s.ledger_sequence, s.open_micros, a.zone \
-         FROM account_state s JOIN account a ON a.account_id = s.account_id WHERE s.account_id = $1",
-    )
-    .bind(account_id)
-    .fetch_optional(&mut *connection)
-    .await?;
-    let Some(row) = row else { return Ok(None) };
-    let zone: String = row.try_get(5)?;
-    let zone = indicia_domain::time::zone(&zone).map_err(|error| StoreError::Corrupt(error.to_string()))?;
-    let packages = crate::package::all_packages(connection, account_id).await?;
-    let stored = Stored {
-        free_left: row.try_get(0)?,
-        pay_as_you_go_mails: row.try_get(1)?,
-        cash_micros: row.try_get(2)?,
-        sequence: row.try_get(3)?,
-        open_micros: row.try_get(4)?,
-        packages: packages.into_iter().map(|row| row.package).collect(),
-        hours: stored_hours(connection, account_id).await?,
-        days: stored_days(connection, account_id).await?,
-        bills: stored_bills(connection, account_id).await?,
-    };
-    Ok(Some((stored, zone)))
-}
-
-async fn stored_hours(connection: &mut AnyConnection, account_id: i64) -> Result<Vec<StoredHour>> {
-    let sql = "SELECT hour_start, free_mails, package_mails, payg_mails, billed_mails, billed_micros, price_micros \
-         FROM usage_hour WHERE account_id = $1";
-    let rows = sqlx::query(sql).bind(account_id).fetch_all(connection).await?;
-    rows.iter()
-        .map(|row| {
-            Ok(StoredHour {
-                hour_start: UnixMicros(row.try_get(0)?),
-                free_mails: row.try_get(1)?,
-                package_mails: row.try_get(2)?,
-                payg_mails: row.try_get(3)?,
-                billed_mails: row.try_get(4)?,
-                billed_micros: row.try_get(5)?,
-                price_micros: row.try_get(6)?,
-            })
-        })
-        .collect()
-}
-
-async fn stored_days(connection: &mut AnyConnection, account_id: i64) -> Result<Vec<StoredDay>> {
-    let sql = "SELECT instance_id, day, mails FROM package_day WHERE account_id = $1";
-    let rows = sqlx::query(sql).bind(account_id).fetch_all(connection).await?;
-    rows.iter()
-        .map(|row| {
-            Ok(StoredDay { instance_id: row.try_get(0)?, day: row.try_get(1)?, mails: row.try_get(2)? })
-        })
-        .collect()
-}
-
-async fn stored_bills(connection: &mut AnyConnection, account_id: i64) -> Result<Vec<StoredBill>> {
-    let sql = "SELECT hour_start, number, mails, amount_micros, settled_at FROM bill WHERE account_id = $1";
-    let rows = sqlx::query(sql).bind(account_id).fetch_all(connection).await?;
-    rows.iter()
-        .map(|row| {
-            Ok(StoredBill {
-                hour_start: UnixMicros(row.try_get(0)?),
-                number: row.try_get(1)?,
-                mails: row.try_get(2)?,
-                amount_micros: row.try_get(3)?,
-                settled: row.try_get::<Option<i64>, _>(4)?.is_some(),
-            })
-        })
-        .collect()
 }
 
 pub(crate) fn transfer_of(row: &AnyRow) -> Result<Transfer> {

@@ -13,19 +13,22 @@
 //! | [`order`] | what was ordered, by whom |
 //! | `books` | an account opened for a change of its money or packages: every line but those of mails |
 //! | [`money`] | credits, payments, adjustments, credit limits |
+//! | `repeat` | what is asked for again under its idempotency key |
 //! | [`usage`] | totals by hour, package and day, kept with every charge |
 //! | [`bill`] | bills by the clock hour |
 //! | [`collection`] | what is called in, paid, overdue |
 //! | [`alert`] | low-balance alerts |
 //! | [`notice`] | what accounts are told, over three channels |
 //! | [`audit`] | who did what |
+//! | [`statement`] | a month of money and packages from opening to closing |
 //! | [`oversight`] | what operators see of all accounts together |
 //! | [`admission`] | the group commit that accepts mail |
 //! | [`queue`] | leases, hand-backs, what operators do to waiting mail |
 //! | [`outcome`] | the group commit of delivery attempts |
 //! | [`bounce`] | reports that come back after delivery |
 //! | [`message`] | the mail log and a mail's timeline |
-//! | [`ledger`] | statements, deductions, balances as of an instant, verification |
+//! | [`ledger`] | statements, deductions, balances as of an instant |
+//! | [`verification`] | every account's rows held against its ledger |
 //! | [`invalid`] | the invalid-address library |
 //! | [`session`] | console log-ins |
 //! | [`node`] | which processes live, their id numbers and leases |
@@ -54,10 +57,13 @@ pub mod outcome;
 pub mod oversight;
 pub mod package;
 pub mod queue;
+mod repeat;
 pub mod session;
 mod setting;
+pub mod statement;
 mod upgrade;
 pub mod usage;
+pub mod verification;
 
 use std::collections::HashMap;
 use std::path::Path;

@@ -122,6 +122,21 @@ impl Store {
         Ok(self.node().await?.id)
     }
 
+    /// How far this node's clock is ahead of the database's, in microseconds; `None` where they are one clock. Nodes that
+    /// disagree about the time disagree about which package has ended.
+    pub async fn clock_ahead_micros(&self) -> Result<Option<i64>> {
+        if self.engine() == crate::Engine::Sqlite {
+            return Ok(None);
+        }
+        let before = self.now();
+        let row = sqlx::query("SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)")
+            .fetch_one(self.read())
+            .await?;
+        // The answer is of some moment of the round trip: take its middle.
+        let middle = before.0 + (self.now().0 - before.0) / 2;
+        Ok(Some(middle - row.try_get::<i64, _>(0)?))
+    }
+
     /// Says that this node lives. `false`: its row is gone, others may have taken its leases; it must let go of
     /// everything it has leased and not deliver any more under this identity.
     pub async fn heartbeat(&self) -> Result<bool> {

@@ -1,5 +1,5 @@
 //! What operators see of all accounts together: who owes, what was sold, whom a notice did not reach, who did
-//! what. Reads only, apart from [`Store::claim_form`].
+//! what. Reads only.
 //!
 //! Lists are walked by the key of their last row, so that a page costs the same however long the list is. Sums
 //! over all accounts read the rows of one month.
@@ -371,7 +371,7 @@ impl Store {
     pub async fn untold_notices(&self, limit: i64) -> Result<Vec<UntoldNotice>> {
         let rows = sqlx::query(
             "SELECT account_id, notice_key, channel, kind, instance_id, due_at, next_at, state, reason FROM notice \
-             WHERE reason <> '' AND reason NOT LIKE 'the package %' AND (state = 2 OR (state = 0 AND due_at <= $1)) \
+             WHERE reason <> '' AND reason NOT LIKE 'the package %' AND reason NOT LIKE '% before it was said' AND (state = 2 OR (state = 0 AND due_at <= $1)) \
              ORDER BY due_at DESC, account_id, notice_key, channel LIMIT $2",
         )
         .bind(self.now().0)
@@ -409,26 +409,6 @@ impl Store {
             }
         }
         Ok(counts)
-    }
-
-    /// Takes a form's token for an account: `true` for the first who asks, `false` for everybody after (R26). What
-    /// the form asks for is done after this, so that it happens at most once; a process that dies in between has
-    /// taken the token and done nothing, which its page says.
-    pub async fn claim_form(&self, account_id: i64, token: &str) -> Result<bool> {
-        let mut transaction = self.begin().await?;
-        let done = sqlx::query(
-            "INSERT INTO idempotency (account_id, idem_key, content_hash, answer, created_at) VALUES ($1, $2, $3, $4, $5) \
-             ON CONFLICT (account_id, idem_key) DO NOTHING",
-        )
-        .bind(account_id)
-        .bind(format!("operator-form:{token}"))
-        .bind("operator form".to_owned())
-        .bind(String::new())
-        .bind(self.now().0)
-        .execute(&mut *transaction)
-        .await?;
-        transaction.commit().await?;
-        Ok(done.rows_affected() == 1)
     }
 }
 

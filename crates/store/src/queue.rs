@@ -321,6 +321,8 @@ impl Store {
             .execute(&mut *transaction)
             .await?;
         }
+        // Content before counts, as outcomes lock them, so that the two never wait in a circle.
+        drop_content_without_queue(self.engine(), &mut transaction, &[(account_id, message_id)]).await?;
         sqlx::query("UPDATE usage_day SET accepted = accepted - $1 WHERE account_id = $2 AND sender_id = $3 AND day = $4")
             .bind(mails)
             .bind(account_id)
@@ -328,7 +330,6 @@ impl Store {
             .bind(message.try_get::<i64, _>(2)?)
             .execute(&mut *transaction)
             .await?;
-        drop_content_without_queue(self.engine(), &mut transaction, &[(account_id, message_id)]).await?;
         record_event(&mut transaction, (account_id, message_id, event_id), self.now(), "cancel", by).await?;
         transaction.commit().await?;
         Ok(Cancelled::Mails(mails))

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use indicia_domain::ledger::charge::Source;
+use indicia_domain::money::MoneyMicros;
 use indicia_domain::time::{TimeZone, UnixMicros, local_day, local_hour};
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
@@ -52,8 +53,9 @@ pub struct PackageDay {
 static HOURS: Bulk = Bulk::new(
     "INSERT INTO usage_hour (account_id, hour_start, hour_end, day, free_mails, package_mails, payg_mails, billed_mails, \
      billed_micros, price_micros, bills) VALUES",
-    "($, $, $, $, $, $, $, 0, 0, 0, 0)",
-    "ON CONFLICT (account_id, hour_start) DO UPDATE SET free_mails = usage_hour.free_mails + excluded.free_mails, \
+    "($, $, $, $, $, $, $, 0, 0, $, 0)",
+    "ON CONFLICT (account_id, hour_start) DO UPDATE SET \
+     price_micros = CASE WHEN usage_hour.price_micros = 0 THEN excluded.price_micros ELSE usage_hour.price_micros END, free_mails = usage_hour.free_mails + excluded.free_mails, \
      package_mails = usage_hour.package_mails + excluded.package_mails, payg_mails = usage_hour.payg_mails + excluded.payg_mails",
 );
 static DAYS: Bulk = Bulk::new(
@@ -74,6 +76,8 @@ struct HourChange {
     hour_end: i64,
     day: i64,
     mails: [i64; 3],
+    /// Of one pay-as-you-go mail; 0: nothing to say about it.
+    price_micros: i64,
 }
 
 impl UsageChange {
@@ -105,12 +109,22 @@ impl UsageChange {
         }
     }
 
+    /// The price of the pay-as-you-go mails that were added to an hour: it stays the hour's (R10).
+    pub fn price(&mut self, account_id: i64, hour: indicia_domain::time::LocalHour, price: MoneyMicros) {
+        if let Some(change) = self.hours.get_mut(&(account_id, hour.start.0))
+            && change.mails[2] > 0
+        {
+            change.price_micros = price.0;
+        }
+    }
+
     pub async fn write(self, connection: &mut AnyConnection) -> Result<()> {
         let hours: Vec<_> = self.hours.into_iter().collect();
         HOURS
             .run(connection, &hours, |query, ((account_id, start), change)| {
                 let query = query.bind(*account_id).bind(*start).bind(change.hour_end).bind(change.day);
-                change.mails.iter().fold(query, |query, mails| query.bind(*mails))
+                let query = change.mails.iter().fold(query, |query, mails| query.bind(*mails));
+                query.bind(change.price_micros)
             })
             .await?;
         let days: Vec<_> = self.days.into_iter().collect();

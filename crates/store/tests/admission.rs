@@ -21,6 +21,7 @@ on_both_engines!(
     r26_an_idempotency_key_works_once,
     r26_a_nonce_works_once,
     r03_listed_recipients_are_refused_uncharged,
+    r03_a_batch_of_several_accounts_refuses_to_each_its_own,
     r25_many_clients_one_hot_account,
     r25_two_nodes_never_overdraw_one_account,
 );
@@ -174,6 +175,37 @@ async fn r03_listed_recipients_are_refused_uncharged(bench: Bench) {
     let numbers = bench.store.account_numbers(account.id).await.unwrap().unwrap();
     assert_eq!(numbers.quota_day_used, used + 1);
     account.verify().await;
+}
+
+async fn r03_a_batch_of_several_accounts_refuses_to_each_its_own(bench: Bench) {
+    let mut accounts = Vec::new();
+    for _ in 0..4 {
+        accounts.push(Account::new(&bench.store, "UTC").await);
+    }
+    accounts[0].bounce("gone@example.net").await;
+    for account in &accounts[..3] {
+        account.bounce("gone-for-all@example.net").await;
+    }
+    let addresses: Vec<String> = names(40)
+        .into_iter()
+        .chain(["Gone@example.net".to_owned(), "gone-for-all@example.net".to_owned()])
+        .collect();
+    let admission = accounts[0].admission(None);
+    let mut mails = Vec::new();
+    for account in &accounts {
+        mails.push(account.mail(&addresses).await);
+    }
+    let answers = futures::future::join_all(mails.into_iter().map(|mail| admission.submit(mail))).await;
+    for (number, answer) in answers.into_iter().enumerate() {
+        let Ok(Admitted::Accepted(acceptance)) = answer else { panic!("account {number} is refused") };
+        let refused: Vec<_> = acceptance.refused.iter().map(|(index, _)| *index).collect();
+        assert_eq!(refused, if number == 0 { vec![40, 41] } else { vec![41] }, "account {number}");
+        assert_eq!(
+            acceptance.charges.iter().map(|charge| charge.mails).sum::<i64>(),
+            42 - refused.len() as i64
+        );
+    }
+    accounts[0].verify().await;
 }
 
 async fn r25_many_clients_one_hot_account(bench: Bench) {

@@ -12,23 +12,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use engines::Bench;
-use indicia_domain::account::AccountStatus;
 use indicia_domain::mail::admission::{Policy, Refusal};
-use indicia_domain::time::HOUR_MICROS;
+use indicia_domain::time::DAY_MICROS;
 use indicia_store::Store;
 use indicia_store::admission::{Admission, Admitted, IdempotencyKey, SubmitError};
-use support::money::{Customer, collection, policy, prices};
+use indicia_store::queue::Cancelled;
+use support::money::{Customer, OFFERS, collection, policy, prices};
 use support::names;
 
 on_both_engines!(
     r25_r26_a_crowd_never_overdraws_and_is_never_refused_while_mails_are_left,
-    r25_r26_a_crowd_beside_the_job_purchases_refunds_and_reversals,
+    r25_r26_a_crowd_beside_the_job_refunds_and_reversals,
 );
 
 const CLIENTS: usize = 64;
 
 fn sparing() -> Policy {
-    Policy { free_total_mails: 37, free_daily_mails: 37, overdue_spares_prepaid: true, ..policy() }
+    Policy { free_total_mails: 74, free_daily_mails: 37, overdue_spares_prepaid: true, ..policy() }
 }
 
 /// The nodes that the engine allows: two on PostgreSQL. SQLite has one, under two committers.
@@ -89,7 +89,13 @@ impl Crowd {
     }
 }
 
-async fn once(customer: &Customer, admission: &Admission, stamps: &AtomicU64, key: &str, mails: usize) -> Seen {
+async fn once(
+    customer: &Customer,
+    admission: &Admission,
+    stamps: &AtomicU64,
+    key: &str,
+    mails: usize,
+) -> Seen {
     let mut mail = customer.account.mail(&names(mails)).await;
     mail.idempotency = Some(IdempotencyKey { key: key.to_owned(), content_hash: format!("{mails}") });
     let asked = stamps.fetch_add(1, Ordering::SeqCst);
@@ -131,10 +137,22 @@ fn check_refusals(seen: &[Seen], had: i64) {
     }
 }
 
-async fn overdue_customer(bench: &Bench) -> Customer {
+/// Owes three bills' worth of pay-as-you-go, has spent all else on packages, and is overdue. Returns the message that
+/// was sent in debt.
+async fn overdue_customer(bench: &Bench, mails: &[i64]) -> (Customer, i64) {
     let customer = Customer::with_policy(bench, "UTC", &sparing()).await;
-    customer.pays("p1", 10_000_000).await;
-    customer
+    customer.send(37).await;
+    let (message, _) = (customer.send(1_000).await, customer.send(2_000).await);
+    let cost =
+        mails.iter().map(|mails| OFFERS.iter().find(|offer| offer.0 == *mails).map_or(0, |offer| offer.1));
+    customer.pays("p1", cost.sum()).await;
+    for mails in mails {
+        customer.buy(*mails).await;
+    }
+    // The next day, so that there is free credit again.
+    bench.clock.advance_micros(DAY_MICROS);
+    assert_eq!(customer.job().await.overdue, 1);
+    (customer, message)
 }
 
 async fn left(customer: &Customer) -> i64 {
@@ -143,13 +161,9 @@ async fn left(customer: &Customer) -> i64 {
 }
 
 async fn r25_r26_a_crowd_never_overdraws_and_is_never_refused_while_mails_are_left(bench: Bench) {
-    let customer = overdue_customer(&bench).await;
-    for mails in [100, 40, 10, 100] {
-        customer.buy(mails).await;
-    }
+    let (customer, _) = overdue_customer(&bench, &[100, 40, 10, 100]).await;
     let had = left(&customer).await;
     assert_eq!(had, 287);
-    bench.store.change_status(customer.id, AccountStatus::OVERDUE, AccountStatus::NORMAL).await.unwrap();
     let admissions = nodes(&bench).await.into_iter().map(|(_, admission)| admission).collect();
     let crowd = Crowd { customer: Arc::new(customer), admissions, stamps: Arc::default() };
     let seen = crowd.rush(4).await;
@@ -164,23 +178,14 @@ async fn r25_r26_a_crowd_never_overdraws_and_is_never_refused_while_mails_are_le
     customer.account.verify().await;
 }
 
-async fn r25_r26_a_crowd_beside_the_job_purchases_refunds_and_reversals(bench: Bench) {
-    let customer = overdue_customer(&bench).await;
-    // Pay-as-you-go of earlier hours, for the job.
-    let mut earlier = BTreeSet::new();
-    for mails in [40, 9, 14] {
-        earlier.insert(customer.send(mails).await);
-        bench.clock.advance_micros(HOUR_MICROS);
-    }
-    let payg = customer.numbers().await.pay_as_you_go_mails;
-    assert_eq!(payg, 63 - 37);
-    customer.buy(100).await;
-    bench.store.change_status(customer.id, AccountStatus::OVERDUE, AccountStatus::NORMAL).await.unwrap();
+async fn r25_r26_a_crowd_beside_the_job_refunds_and_reversals(bench: Bench) {
+    let small = [10; 14];
+    let (customer, in_debt) = overdue_customer(&bench, &[&[100][..], &small].concat()).await;
     let nodes = nodes(&bench).await;
     let admissions = nodes.iter().map(|(_, admission)| admission.clone()).collect();
     let crowd = Crowd { customer: Arc::new(customer), admissions, stamps: Arc::default() };
     let (seen, (), refunded) =
-        tokio::join!(crowd.rush(3), jobs(&nodes), purchases(&crowd.customer, &nodes, &earlier));
+        tokio::join!(crowd.rush(3), jobs(&nodes), changes(&crowd.customer, &nodes, in_debt));
     let customer = &crowd.customer;
     let messages = messages(&seen);
     let packages = customer.packages().await;
@@ -189,10 +194,11 @@ async fn r25_r26_a_crowd_beside_the_job_purchases_refunds_and_reversals(bench: B
     assert_eq!(packages.iter().filter(|row| row.closed_at.is_some()).count(), refunded, "each refund once");
     let charged: i64 = messages.values().map(|(mails, _)| mails).sum();
     let reversed = reversed(customer, messages.keys().copied()).await;
-    assert_eq!(left(customer).await, granted - charged + reversed, "exactly once");
+    assert_eq!(left(customer).await, granted + 37 - charged + reversed, "exactly once");
+    customer.job().await;
     let bills = customer.bills().await;
     let billed: Vec<_> = bills.iter().map(|bill| (bill.number, bill.mails)).collect();
-    assert_eq!(billed, [(1, 3), (1, 9), (1, 14)], "each hour once, whoever ran the job");
+    assert_eq!(billed, [(1, 3_000), (2, -1_000)], "each bill once, whoever ran the job");
     assert_eq!(customer.numbers().await.pay_as_you_go_mails, 0, "never overdrawn");
     // What is left is there for whoever comes next, to the last mail.
     let rest = left(customer).await;
@@ -214,25 +220,29 @@ async fn jobs(nodes: &[(Store, Admission)]) {
     }
 }
 
-/// Buys, asks both nodes for a refund at once, and takes mails of the crowd back, also on both; how many packages were
-/// given back. A refund is refused once somebody has sent from the package.
-async fn purchases(customer: &Customer, nodes: &[(Store, Admission)], earlier: &BTreeSet<i64>) -> usize {
+/// Asks both nodes at once to give packages back, and to take mails back, of the crowd and the one sent in debt; how
+/// many packages were given back. A refund is refused once somebody has sent from the package.
+async fn changes(customer: &Customer, nodes: &[(Store, Admission)], in_debt: i64) -> usize {
     let mut refunded = 0;
-    for _ in 0..12 {
-        let instance = customer.buy(10).await;
-        let request = customer.giving_back(&instance);
+    let packages = customer.packages().await;
+    for (number, row) in packages.iter().rev().take(12).enumerate() {
+        let request = customer.giving_back(&row.package.instance_id);
         let asked = nodes.iter().map(|(store, _)| store.refund(&request));
         let answers = futures::future::join_all(asked).await;
         let done = answers.iter().filter(|answer| answer.is_ok()).count();
         assert!(done <= 1, "refunded twice: {answers:?}");
         refunded += done;
-        let waiting = customer.store.queue_entries(Some(customer.id), None, 100).await.expect("read");
-        let of_crowd = waiting.iter().map(|mail| mail.key.message_id).find(|message| !earlier.contains(message));
-        let Some(message) = of_crowd else { continue };
+        let waiting = customer.store.queue_entries(Some(customer.id), None, 4_000).await.expect("read");
+        let of_crowd = waiting.iter().rev().map(|mail| mail.key.message_id).next();
+        let message = if number == 3 { in_debt } else { of_crowd.unwrap_or(0) };
         let withdrawn = nodes.iter().map(|(store, _)| store.cancel(customer.id, message, "test"));
+        let mut mails = 0;
         for answer in futures::future::join_all(withdrawn).await {
-            answer.expect("answered");
+            if let Cancelled::Mails(back) = answer.expect("answered") {
+                mails += back;
+            }
         }
+        assert!(number != 3 || mails == 1_000, "{mails} mails were taken back");
     }
     refunded
 }

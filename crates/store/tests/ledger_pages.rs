@@ -116,7 +116,7 @@ async fn r25_adjustments_of_mails_are_found_whatever_they_came_from(bench: Bench
     let package = |mails| Adjusted::PackageMails { instance_id: kept.clone(), mails };
     for what in [package(25), package(-4), Adjusted::FreeMails(3), Adjusted::FreeMails(-1)] {
         let adjustment = Adjustment { account_id: customer.id, what, reason: "a test".into() };
-        customer.store.adjust(&adjustment, &operator()).await.expect("adjusted");
+        customer.store.adjust(&adjustment, &operator(), None).await.expect("adjusted");
     }
     let lines = customer.store.mail_adjustments(customer.id).await.expect("read");
     assert!(lines.iter().all(|line| line.kind == Kind::Adjustment && line.unit == Unit::Mail));

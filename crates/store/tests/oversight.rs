@@ -25,7 +25,6 @@ on_both_engines!(
     r10_the_months_bills_are_those_of_each_accounts_own_calendar,
     settlements_orders_and_payments_are_summed_by_kind,
     the_audit_log_is_filtered_by_account_and_by_actor,
-    r26_a_forms_token_is_taken_once_whoever_asks,
     r27_lines_come_in_order_page_by_page,
     r27_lines_by_hand_are_credits_and_adjustments_either_way,
     grants_are_what_was_bought_and_adjusted_less_what_was_given_back,
@@ -101,7 +100,7 @@ async fn r11_who_owes_most_comes_first_and_only_overdue_ones_on_request(bench: B
     let little = Account::new(&bench.store, "Asia/Shanghai").await;
     let much = Account::new(&bench.store, "Europe/Berlin").await;
     let nothing = Account::new(&bench.store, "UTC").await;
-    bench.store.credit(little.id, MoneyMicros(5_000_000), "paid", &operator()).await.expect("credited");
+    bench.store.credit(little.id, MoneyMicros(5_000_000), "paid", &operator(), None).await.expect("credited");
     send(&little, 400).await;
     send(&much, 5_200).await;
     bill(&bench, &AT_ONCE).await;
@@ -218,7 +217,7 @@ async fn the_audit_log_is_filtered_by_account_and_by_actor(bench: Bench) {
     let (first, second) = (Account::new(&bench.store, "UTC").await, Account::new(&bench.store, "UTC").await);
     let bob = Actor::new(ActorKind::CommandLine, "bob");
     for (account, actor) in [(&first, operator()), (&second, operator()), (&first, bob)] {
-        bench.store.credit(account.id, MoneyMicros(1_000_000), "x", &actor).await.expect("credited");
+        bench.store.credit(account.id, MoneyMicros(1_000_000), "x", &actor, None).await.expect("credited");
     }
     let query = |account_id, actor: Option<&str>| AuditQuery {
         account_id,
@@ -241,28 +240,11 @@ async fn the_audit_log_is_filtered_by_account_and_by_actor(bench: Bench) {
     assert_eq!(count(rest).await, 2);
 }
 
-async fn r26_a_forms_token_is_taken_once_whoever_asks(bench: Bench) {
-    let (account, other) = (Account::new(&bench.store, "UTC").await, Account::new(&bench.store, "UTC").await);
-    let second_node = bench.second_node().await;
-    let mut claims = Vec::new();
-    for number in 0..16 {
-        let store = if number % 2 == 0 { bench.store.clone() } else { second_node.clone() };
-        claims.push(tokio::spawn(async move { store.claim_form(account.id, "token").await.expect("asked") }));
-    }
-    let mut taken = 0;
-    for claim in claims {
-        taken += usize::from(claim.await.expect("no panic"));
-    }
-    assert_eq!(taken, 1);
-    assert!(bench.store.claim_form(other.id, "token").await.expect("asked"), "another account's is another");
-    assert!(bench.store.claim_form(account.id, "other").await.expect("asked"));
-}
-
 async fn r27_lines_come_in_order_page_by_page(bench: Bench) {
     let account = Account::new(&bench.store, "UTC").await;
     for number in 1..=5 {
         bench.clock.advance_micros(1_000_000);
-        bench.store.credit(account.id, MoneyMicros(number), "x", &operator()).await.expect("credited");
+        bench.store.credit(account.id, MoneyMicros(number), "x", &operator(), None).await.expect("credited");
     }
     let all = LineQuery { limit: 100, ..LineQuery::all(account.id) };
     let lines = bench.store.lines_in_order(&all).await.expect("lines");
@@ -282,7 +264,7 @@ async fn r27_lines_by_hand_are_credits_and_adjustments_either_way(bench: Bench) 
     let instance_id = account.buy(1_000).await.instance_ids[0].clone();
     send(&account, 300).await;
     bill(&bench, &AT_ONCE).await;
-    bench.store.credit(account.id, MoneyMicros(-7), "off", &operator()).await.expect("taken off");
+    bench.store.credit(account.id, MoneyMicros(-7), "off", &operator(), None).await.expect("taken off");
     for (what, reason) in [
         (Adjusted::Money(MoneyMicros(5)), "money"),
         (Adjusted::FreeMails(-3), "free"),
@@ -290,7 +272,7 @@ async fn r27_lines_by_hand_are_credits_and_adjustments_either_way(bench: Bench) 
         (Adjusted::PackageMails { instance_id, mails: -1 }, "fewer"),
     ] {
         let adjustment = Adjustment { account_id: account.id, what, reason: reason.into() };
-        bench.store.adjust(&adjustment, &operator()).await.expect("adjusted");
+        bench.store.adjust(&adjustment, &operator(), None).await.expect("adjusted");
     }
     let by_hand = async |limit| -> Vec<String> {
         let lines = bench.store.lines_by_hand(account.id, limit).await.expect("lines");
@@ -316,7 +298,7 @@ async fn grants_are_what_was_bought_and_adjusted_less_what_was_given_back(bench:
     bench.store.refund(&request).await.expect("refunded");
     let what = Adjusted::PackageMails { instance_id: kept.clone(), mails: -300 };
     let adjustment = Adjustment { account_id: account.id, what, reason: "too many".into() };
-    bench.store.adjust(&adjustment, &operator()).await.expect("adjusted");
+    bench.store.adjust(&adjustment, &operator(), None).await.expect("adjusted");
     send(&account, 300).await;
     let grants = async |at: UnixMicros| {
         let grants = bench.store.grants_before(account.id, at).await.expect("summed");

@@ -114,7 +114,7 @@ async fn accounts(store: &Store, count: usize) -> Result<Vec<i64>, Fault> {
     let mut accounts = Vec::new();
     for number in 0..count {
         let account_id = account(store, number).await?;
-        store.credit(account_id, offer.price, "bench", &by).await?;
+        store.credit(account_id, offer.price, "bench", &by, None).await?;
         let request = PurchaseRequest {
             account_id,
             specification: PACKAGE_MAILS,

@@ -141,7 +141,6 @@ fn month_sql(mails: i64, account: i64, from: i64, is_sqlite: bool) -> Vec<String
          before_amount, after_amount, memo)";
     // Hour h has the mails of the half-open range [h * mails / 744, (h + 1) * mails / 744).
     let of_hour = format!("(i * {mails} / {HOURS} - (i - 1) * {mails} / {HOURS})");
-    let of_day = format!("(i * {mails} / 31 - (i - 1) * {mails} / 31)");
     let payg = format!("({of_hour} / 30)");
     let (packages, payments) = (mails / PACKAGE_MAILS + 1, 31);
     let cents = format!("({payg} * 290 / 10000 + 1) * 10000");

@@ -186,7 +186,10 @@ impl World {
 
     pub async fn pay_in(&self, micros: i64) {
         let amount = MoneyMicros(micros);
-        self.store().credit(self.account.id, amount, "test money", &operator()).await.expect("credited");
+        self.store()
+            .credit(self.account.id, amount, "test money", &operator(), None)
+            .await
+            .expect("credited");
     }
 
     /// Sends to so many recipients.

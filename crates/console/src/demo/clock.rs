@@ -13,7 +13,7 @@ use serde::Deserialize;
 use super::DemoFrame;
 use crate::{
     ConsoleState,
-    error::{ConsoleError, page, with_cookie},
+    error::{ConsoleError, page, wants_html, with_cookie},
     session::{cookie::Cookie, viewer::Viewer},
     shell::{Flash, Place, Shell},
 };
@@ -87,13 +87,6 @@ pub async fn advance(
     Ok(format!("{}\n", now.rfc3339_seconds()).into_response())
 }
 
-fn wants_html(headers: &HeaderMap) -> bool {
-    headers
-        .get(axum::http::header::ACCEPT)
-        .and_then(|value| value.to_str().ok())
-        .is_some_and(|value| value.contains("text/html"))
-}
-
 fn demo(state: &ConsoleState) -> Result<&crate::state::Demo, ConsoleError> {
     state.demo.as_ref().ok_or(ConsoleError::NotFound { what: "page" })
 }
@@ -101,8 +94,8 @@ fn demo(state: &ConsoleState) -> Result<&crate::state::Demo, ConsoleError> {
 fn parse_advance(text: &str) -> Result<i64, ConsoleError> {
     let refuse = || {
         ConsoleError::BadInput(format!(
-            "“{}” is not a time to go forward by: write a whole number and s, m, h, d or w, such as 7d, up to ten \
-             years. The clock was not moved.",
+            "“{}” is not a time to go forward by, so the clock was not moved: write a whole number and s, m, h, d or w, \
+             such as 7d, up to ten years.",
             text.chars().take(40).collect::<String>()
         ))
     };

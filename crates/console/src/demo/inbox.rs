@@ -13,6 +13,7 @@ use crate::{
     components::{Empty, Icon, Pager},
     error::{ConsoleError, page},
     format::{self, Moment, Zone},
+    pages::{A_PLACE, number},
     session::viewer::{Viewer, here},
     shell::{Place, Shell},
 };
@@ -50,7 +51,7 @@ pub async fn list(
     Query(query): Query<InboxQuery>,
 ) -> Result<Response, ConsoleError> {
     let demo = state.demo.as_ref().ok_or(ConsoleError::NotFound { what: "page" })?;
-    let before = query.before.parse().ok();
+    let before = number(&query.before, A_PLACE)?;
     let found = demo.inbox.list(before, ROWS_PER_PAGE + 1).await;
     let mut found = found.map_err(|error| ConsoleError::Demo(error.0))?;
     let has_more = found.len() > ROWS_PER_PAGE;
@@ -73,9 +74,19 @@ fn row(zone: &Zone, entry: &InboxEntry) -> Row {
         href: format!("/demo/inbox/{}", entry.id),
         received_at: zone.moment(entry.received_at),
         subject: crate::pages::subject_or_none(&entry.subject),
-        from: if entry.mail_from.is_empty() { "<> (a bounce)".into() } else { entry.mail_from.clone() },
+        from: sender(entry),
         to: entry.recipients.join(", "),
         size: size_text(entry.size_bytes),
+    }
+}
+
+/// The address of the From header; the return path only where there is none, since it is the service's own and made for
+/// bounces.
+fn sender(entry: &InboxEntry) -> String {
+    match (entry.from.is_empty(), entry.mail_from.is_empty()) {
+        (false, _) => entry.from.clone(),
+        (true, false) => entry.mail_from.clone(),
+        (true, true) => "<> (a bounce)".into(),
     }
 }
 

@@ -27,6 +27,8 @@ pub struct InboxEntry {
     pub received_at: UnixMicros,
     /// The return path as the sender of the SMTP transaction gave it; empty for a bounce.
     pub mail_from: String,
+    /// The address of the From header; empty when there is none.
+    pub from: String,
     pub recipients: Vec<String>,
     /// The decoded Subject, empty when there is none.
     pub subject: String,

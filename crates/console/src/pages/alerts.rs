@@ -110,7 +110,7 @@ fn package_alert(view: &AccountView, row: &PackageRow) -> PackageAlert {
     PackageAlert {
         href: view.href(&format!("{DIRECTMAIL}/{}", package.instance_id)),
         id: package.instance_id.clone(),
-        badge: package_badge(package.status_at(view.now)),
+        badge: package_badge(package, view.now),
         remaining: format::mails(package.usable_at(view.now)),
         granted: format::mails(package.granted),
         ends_at: view.zone.moment(package.ends_at),

@@ -4,8 +4,9 @@
 use askama::Template;
 use axum::{extract::State, response::Response};
 use indicia_domain::ledger::price::Offer;
-use indicia_store::package::{PackageFilter, PackageRow};
+use indicia_store::package::PackageFilter;
 
+use super::left::Left;
 use crate::{
     ConsoleState,
     components::Icon,
@@ -50,24 +51,9 @@ impl OfferView {
     }
 }
 
-/// All that is left in packages at this instant, and of how many.
-struct Totals {
-    left: i64,
-    available: usize,
-}
-
-impl Totals {
-    async fn load(state: &ConsoleState, view: &AccountView) -> Result<Self, ConsoleError> {
-        let rows = state.store.packages(view.id(), &PackageFilter::default()).await?;
-        let usable: Vec<&PackageRow> = rows
-            .iter()
-            .filter(|row| row.package.is_valid_at(view.now) && row.package.remaining > 0)
-            .collect();
-        Ok(Self {
-            left: usable.iter().map(|row| row.package.usable_at(view.now)).sum(),
-            available: usable.len(),
-        })
-    }
+async fn left(state: &ConsoleState, view: &AccountView) -> Result<Left, ConsoleError> {
+    let rows = state.store.packages(view.id(), &PackageFilter::default()).await?;
+    Ok(Left::of(rows.iter().map(|row| &row.package), view.now))
 }
 
 #[derive(Template)]
@@ -85,7 +71,8 @@ struct IndexPage {
     month_note: String,
     payg_price: String,
     packages_left: String,
-    packages_count: String,
+    packages_where: String,
+    packages_later: Option<String>,
     packages_href: String,
     cards: Vec<Card>,
     validity_months: u32,
@@ -131,7 +118,7 @@ const CARDS: &[(Icon, &str, &str, &str)] = &[
 /// `GET /accounts/{account_id}/billing`
 pub async fn index(State(state): State<ConsoleState>, view: AccountView) -> Result<Response, ConsoleError> {
     let numbers = &view.numbers;
-    let totals = Totals::load(&state, &view).await?;
+    let left = left(&state, &view).await?;
     let month = Month::of(&view.zone, view.now);
     let (start, end) = month.bounds(&view.zone);
     let usage = state.store.usage_total(view.id(), start, end).await?;
@@ -161,8 +148,9 @@ pub async fn index(State(state): State<ConsoleState>, view: AccountView) -> Resu
         month_payg: format::mails(usage.payg_mails),
         month_note: format!("{}, {} of it billed", month.name(), state.money(usage.billed_micros)),
         payg_price: state.money(price.0.saturating_mul(1_000)),
-        packages_left: format::mails(totals.left),
-        packages_count: format::counted(totals.available as i64, "package"),
+        packages_left: left.now(),
+        packages_where: left.where_now(),
+        packages_later: left.later(),
         packages_href: view.href(DIRECTMAIL),
         cards: CARDS
             .iter()
@@ -186,16 +174,17 @@ pub async fn reserved(
     State(state): State<ConsoleState>,
     view: AccountView,
 ) -> Result<Response, ConsoleError> {
-    let totals = Totals::load(&state, &view).await?;
+    let left = left(&state, &view).await?;
     let title = "Manage Reserved Instances";
     let crumbs = vec![view.crumb("Billing Management", "/billing"), here(title)];
     page(&ReservedPage {
         shell: view.shell(&state, Place::Reserved, title).with_crumbs(crumbs),
         packages_href: view.href(PACKAGES),
         summary: format!(
-            "Mails bought in advance. {} available, {} left.",
-            format::counted(totals.available as i64, "package"),
-            format::mails_noun(totals.left)
+            "Mails bought in advance. {} left, {}{}.",
+            format::mails_noun(left.now_mails),
+            left.where_now(),
+            left.later().map(|later| format!(", {later}")).unwrap_or_default()
         ),
     })
 }

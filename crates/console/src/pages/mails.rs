@@ -10,20 +10,26 @@ use indicia_domain::{
     time::{UnixMicros, local_day},
 };
 use indicia_store::message::{LogQuery, LogRow, LogToken};
-use jiff::civil::Date;
 use serde::Deserialize;
 
-use super::{SelectOption, with_query};
+use super::{
+    SelectOption,
+    asked::{A_PLACE, asked},
+    with_query,
+};
 use crate::{
     ConsoleState,
-    components::{Badge, Empty, Icon, Note, Pager, Tone},
+    components::{Badge, Empty, Icon, Pager, Tone},
     error::{ConsoleError, page},
     format::Moment,
+    period::parse_day,
     session::viewer::{AccountView, here},
     shell::{Place, Shell},
 };
 
 const ROWS_PER_PAGE: usize = 50;
+/// What the first and the last day are.
+const A_DAY: &str = "a day: write YYYY-MM-DD, as 2026-11-22";
 
 const STATUSES: &[(&str, &str)] = &[
     ("", "All"),
@@ -89,7 +95,7 @@ pub fn subject_or_none(subject: &str) -> String {
     if subject.trim().is_empty() { "(no subject)".into() } else { subject.to_owned() }
 }
 
-/// What the log is asked with. Text all of it, so that what is mistyped is said on the page.
+/// What the log is asked with. Text all of it, so that what cannot be read is refused in words.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct LogForm {
     #[serde(default)]
@@ -112,7 +118,6 @@ pub struct LogForm {
 #[template(path = "mail/log.html")]
 struct LogPage {
     shell: Shell,
-    note: Option<Note>,
     action: String,
     statuses: Vec<SelectOption>,
     recipient: String,
@@ -131,7 +136,7 @@ pub async fn list(
     view: AccountView,
     Query(form): Query<LogForm>,
 ) -> Result<Response, ConsoleError> {
-    let (query, note) = form.query(&view)?;
+    let query = form.query(&view)?;
     let has_token = query.after.is_some();
     let mut found = state.store.mail_log(&query).await?;
     let has_more = found.len() > ROWS_PER_PAGE;
@@ -153,7 +158,6 @@ pub async fn list(
     let is_filtered = form.is_filtered();
     page(&LogPage {
         shell: view.shell(&state, Place::MailLog, "Mail log").with_crumbs(vec![here("Mail log")]),
-        note,
         statuses: SelectOption::list(STATUSES, &form.status),
         is_filtered,
         pager: Pager::newest_first(has_token.then(|| address("")), next),
@@ -195,44 +199,21 @@ impl LogForm {
             .any(|field| !field.is_empty())
     }
 
-    /// What to ask the store, and what of the form could not be understood and is left out.
-    fn query(&self, view: &AccountView) -> Result<(LogQuery, Option<Note>), ConsoleError> {
+    /// What to ask the store.
+    fn query(&self, view: &AccountView) -> Result<LogQuery, ConsoleError> {
         let mut query = LogQuery::all(view.id(), ROWS_PER_PAGE as i64 + 1);
-        let mut ignored = Vec::new();
-        match state_named(&self.status) {
-            Some(state) => query.state = Some(state),
-            None if self.status.is_empty() => {}
-            None => ignored.push("the status"),
-        }
+        query.state = asked(&self.status, "a status of a mail", state_named)?;
         let present = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
         query.address_part = present(&self.recipient);
         query.mail_from = present(&self.sender);
-        match self.day(&self.from) {
-            Ok(Some(date)) => query.from = view.zone.day(date).0,
-            Ok(None) => {}
-            Err(()) => ignored.push("the first day"),
+        if let Some(date) = asked(&self.from, A_DAY, parse_day)? {
+            query.from = view.zone.day(date).0;
         }
-        match self.day(&self.to) {
-            Ok(Some(date)) => query.before = view.zone.day(date).1,
-            Ok(None) => {}
-            Err(()) => ignored.push("the last day"),
+        if let Some(date) = asked(&self.to, A_DAY, parse_day)? {
+            query.before = view.zone.day(date).1;
         }
-        query.after = parse_token(&self.after);
-        let note = (!ignored.is_empty()).then(|| {
-            let text = format!(
-                "{} could not be understood and is left out. Days are written YYYY-MM-DD.",
-                ignored.join(" and ")
-            );
-            Note::new(Tone::Warn, "Part of the filter is not used", text)
-        });
-        Ok((query, note))
-    }
-
-    fn day(&self, text: &str) -> Result<Option<Date>, ()> {
-        match text.trim() {
-            "" => Ok(None),
-            text => text.parse().map(Some).map_err(|_| ()),
-        }
+        query.after = asked(&self.after, A_PLACE, parse_token)?;
+        Ok(query)
     }
 }
 

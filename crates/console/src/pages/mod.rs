@@ -2,9 +2,11 @@
 //! loads rows from the store, turns them into what its template shows, and decides nothing.
 
 pub mod alerts;
+mod asked;
 pub mod billing;
 pub mod bills;
 pub mod contacts;
+mod left;
 pub mod mails;
 pub mod message;
 pub mod messages;
@@ -18,6 +20,7 @@ pub mod statement;
 mod status;
 pub mod transactions;
 
+pub use asked::{A_PLACE, number};
 pub use mails::subject_or_none;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 

@@ -93,10 +93,10 @@ fn what(order: &Order) -> String {
 
 fn note(view: &AccountView, order: &Order, rows: &[PackageRow]) -> Note {
     let upcoming = rows.iter().find(|row| row.package.status_at(view.now) == PackageStatus::Upcoming);
-    let turn = "It pays as soon as the free credit and packages that end earlier are used.";
+    let (works, pays) = if rows.len() == 1 { ("It works", "It pays") } else { ("They work", "They pay") };
     let text = match upcoming {
-        Some(row) => format!("It works from {}.", view.zone.moment(row.package.starts_at).full()),
-        None => turn.to_owned(),
+        Some(row) => format!("{works} from {}.", view.zone.moment(row.package.starts_at).full()),
+        None => format!("{pays} as soon as the free credit and packages that end earlier are used."),
     };
     let (title, text) = match order.kind {
         OrderKind::New => (format!("{} bought", format::counted(order.quantity, "package")), text),
@@ -114,7 +114,7 @@ fn instance_row(state: &ConsoleState, view: &AccountView, row: &PackageRow) -> I
     InstanceRow {
         href: view.href(&format!("{DIRECTMAIL}/{}", row.package.instance_id)),
         id: row.package.instance_id.clone(),
-        badge: package_badge(row.package.status_at(view.now)),
+        badge: package_badge(&row.package, view.now),
         specification: format::mails(row.specification),
         price: state.money(row.price.0),
         starts_at: view.zone.moment(row.package.starts_at),

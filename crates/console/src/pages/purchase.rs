@@ -59,7 +59,8 @@ struct Wanted {
     starts_at: Option<UnixMicros>,
 }
 
-/// How far ahead a start may lie, in months; the store holds the same.
+/// How far ahead a start may lie, in months: up to the midnight that closes the last of their days, and not at it. The
+/// store holds the same.
 const START_AHEAD_MONTHS: u32 = 6;
 
 /// Enough that no two purchases of an account ever share a token.
@@ -110,7 +111,7 @@ impl Order {
         let day = parse_day(self.starts.trim()).map(|date| view.zone.day(date));
         match day {
             Some((start, end)) if start <= view.now && view.now < end => Ok(None),
-            Some((start, _)) if view.now < start && start <= latest => Ok(Some(start)),
+            Some((start, _)) if view.now < start && start < latest => Ok(Some(start)),
             _ => {
                 let text = format!(
                     "A package starts at once, or on a day from today to {}.",

@@ -12,10 +12,12 @@ use crate::{
 };
 
 /// R16: the status of a package in words.
-pub fn package_badge(status: PackageStatus) -> Badge {
-    match status {
+pub fn package_badge(package: &Package, at: UnixMicros) -> Badge {
+    match package.status_at(at) {
         PackageStatus::Upcoming => Badge::new(Tone::Info, "Upcoming"),
         PackageStatus::Available => Badge::new(Tone::Good, "Available"),
+        // Nothing is left and nothing was used: the operator took it.
+        PackageStatus::UsedUp if package.consumed() == 0 => Badge::new(Tone::Neutral, "Emptied"),
         PackageStatus::UsedUp => Badge::new(Tone::Neutral, "Used up"),
         PackageStatus::Expired => Badge::new(Tone::Neutral, "Expired"),
         PackageStatus::Refunded => Badge::new(Tone::Neutral, "Refunded"),
@@ -23,10 +25,13 @@ pub fn package_badge(status: PackageStatus) -> Badge {
     }
 }
 
-/// R25: a package's four parts at `at`, which add up to what was granted.
+/// R25: a package's parts at `at`, which add up to what was granted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Parts {
+    /// Can be used at that instant.
     pub remaining: i64,
+    /// Can be used when the validity has begun.
+    pub upcoming: i64,
     pub consumed: i64,
     pub lapsed: i64,
     pub refunded: i64,
@@ -34,8 +39,11 @@ pub struct Parts {
 
 impl Parts {
     pub fn of(package: &Package, at: UnixMicros) -> Self {
+        let usable = package.usable_at(at);
+        let has_begun = package.starts_at <= at;
         Self {
-            remaining: package.usable_at(at),
+            remaining: if has_begun { usable } else { 0 },
+            upcoming: if has_begun { 0 } else { usable },
             consumed: package.consumed(),
             lapsed: package.lapsed_at(at),
             refunded: package.refunded(),
@@ -45,6 +53,7 @@ impl Parts {
     pub fn plus(self, other: Self) -> Self {
         Self {
             remaining: self.remaining.saturating_add(other.remaining),
+            upcoming: self.upcoming.saturating_add(other.upcoming),
             consumed: self.consumed.saturating_add(other.consumed),
             lapsed: self.lapsed.saturating_add(other.lapsed),
             refunded: self.refunded.saturating_add(other.refunded),
@@ -57,6 +66,9 @@ impl Parts {
             Segment::new("Remaining", self.remaining, Ink::Good),
             Segment::new("Used", self.consumed, Ink::Used),
         ];
+        if self.upcoming > 0 {
+            segments.push(Segment::new("Begins later", self.upcoming, Ink::Pending));
+        }
         if self.lapsed > 0 {
             segments.push(Segment::new("Lapsed", self.lapsed, Ink::Gone));
         }
@@ -99,13 +111,32 @@ mod tests {
             ends_at: UnixMicros(10),
             closed: None,
         };
-        let sum = |parts: Parts| parts.remaining + parts.consumed + parts.lapsed + parts.refunded;
-        for at in [0, 9, 10, 11] {
+        let sum =
+            |parts: Parts| parts.remaining + parts.upcoming + parts.consumed + parts.lapsed + parts.refunded;
+        for at in [-1, 0, 9, 10, 11] {
             assert_eq!(sum(Parts::of(&package, UnixMicros(at))), 100, "{at}");
         }
         assert_eq!(Parts::of(&package, UnixMicros(10)).lapsed, 30);
+        let before = Parts::of(&package, UnixMicros(-1));
+        assert_eq!((before.remaining, before.upcoming), (0, 30), "what begins later is not left now");
         let refunded = Package { closed: Some(Closed::Refund), remaining: 0, ..package };
         assert_eq!(sum(Parts::of(&refunded, UnixMicros(5))), 100);
+    }
+
+    #[test]
+    fn a_package_of_which_nothing_was_used_is_not_used_up() {
+        let package = |granted| Package {
+            instance_id: "DMBAG-1".into(),
+            granted,
+            remaining: 0,
+            purchased_at: UnixMicros(0),
+            starts_at: UnixMicros(0),
+            ends_at: UnixMicros(10),
+            closed: None,
+        };
+        assert_eq!(package_badge(&package(0), UnixMicros(5)).label, "Emptied");
+        assert_eq!(package_badge(&package(1), UnixMicros(5)).label, "Used up");
+        assert_eq!(package_badge(&package(0), UnixMicros(10)).label, "Expired");
     }
 
     #[test]

@@ -209,7 +209,7 @@ async fn r25_cash_lines_join_from_line_to_line_on_the_page_and_in_the_file() {
             1_004 => "<script>alert(1)</script>",
             _ => "paper",
         };
-        world.store.credit(id, MoneyMicros(1_000_000), memo, &operator).await.expect("credit");
+        world.store.credit(id, MoneyMicros(1_000_000), memo, &operator, None).await.expect("credit");
     }
     let instance = world.buy(id, 50_000).await.instance_ids.remove(0);
     let mut browser = Browser::signed_in(&world, EMAIL).await;
@@ -254,7 +254,11 @@ async fn r25_the_statement_adds_up_and_every_package_joins_with_the_next_month()
         what: Adjusted::PackageMails { instance_id: instance.clone(), mails: 25 },
         reason: "a lost hour".into(),
     };
-    world.store.adjust(&gift, &Actor::new(ActorKind::Operator, OPERATOR_EMAIL)).await.expect("adjusted");
+    world
+        .store
+        .adjust(&gift, &Actor::new(ActorKind::Operator, OPERATOR_EMAIL), None)
+        .await
+        .expect("adjusted");
     let mut browser = Browser::signed_in(&world, EMAIL).await;
     let october = browser.get(&path(&world, "/billing/statements/2026-10")).await;
     october.hides("does not add up");

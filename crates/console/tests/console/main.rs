@@ -2,6 +2,7 @@
 
 mod billing;
 mod browser;
+mod by_hand;
 mod change;
 mod demo;
 mod messages;
@@ -9,5 +10,6 @@ mod operator;
 mod pages;
 mod purchase;
 mod sign_in;
+mod words;
 #[path = "../world/mod.rs"]
 mod world;

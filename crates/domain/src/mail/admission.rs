@@ -6,6 +6,7 @@
 
 use crate::account::{AccountState, AccountStatus};
 use crate::ledger::charge::{Charge, Purse};
+use crate::money::MoneyMicros;
 use crate::quota::OverQuota;
 use crate::time::{UnixMicros, local_day};
 
@@ -17,6 +18,8 @@ pub struct Policy {
     pub free_daily_mails: i64,
     /// R11: whether an overdue account may still send what free credit and packages pay.
     pub overdue_spares_prepaid: bool,
+    /// R10: of one mail that pay-as-you-go pays. An hour has the price that was in force at its first such mail.
+    pub pay_as_you_go: MoneyMicros,
     /// R17: the quota at activation.
     pub initial_daily_quota: i64,
     /// R20: the level at activation.
@@ -29,6 +32,7 @@ impl Default for Policy {
             free_total_mails: 2_000,
             free_daily_mails: 200,
             overdue_spares_prepaid: false,
+            pay_as_you_go: MoneyMicros(290),
             initial_daily_quota: 2_000,
             initial_level: 2,
         }

@@ -2,6 +2,7 @@
 
 use indicia_domain::account::AccountStatus;
 use indicia_domain::ledger::bill::{DueBill, Hour as Usage, collect, next_bill};
+use indicia_domain::ledger::verify::{StoredSettlement, StoredTopUp};
 use indicia_domain::ledger::{Kind, LedgerAccount};
 use indicia_domain::money::MoneyMicros;
 use indicia_domain::time::{UnixMicros, local_month, local_month_numbered};
@@ -20,6 +21,15 @@ impl World {
         let sides = (LedgerAccount::Outside, LedgerAccount::Cash);
         let (from, to) = if micros > 0 { sides } else { (sides.1, sides.0) };
         self.money(kind, from, to, micros.abs(), of);
+        if kind == Kind::TopUp {
+            self.top_ups.push(StoredTopUp {
+                provider: "stripe".to_owned(),
+                payment_reference: format!("pi_{of}"),
+                amount_micros: micros,
+                at: self.now(),
+                transaction_id: of,
+            });
+        }
         if micros > 0 && self.due > 0 {
             self.settle();
         }
@@ -46,9 +56,18 @@ impl World {
         let sides = (LedgerAccount::Cash, LedgerAccount::Receivable);
         let (from, to) = if collected.amount.0 >= 0 { sides } else { (sides.1, sides.0) };
         self.money(Kind::Settlement, from, to, collected.amount.0.abs(), of);
+        if !collected.paid.is_empty() {
+            self.settlements.push(StoredSettlement {
+                settlement_id: of,
+                at: self.now(),
+                cause: "payment".to_owned(),
+                bills: collected.paid.len() as i64,
+                amount_micros: collected.amount.0,
+            });
+        }
         for bill in self.bills.iter_mut().filter(|bill| collected.paid.contains(&bill.bill_id)) {
             assert!(!bill.paid, "a bill is paid once");
-            bill.paid = true;
+            (bill.paid, bill.settlement_id) = (true, Some(of));
         }
         self.due = collected.left.0;
         let without = self.state.status.0 & !AccountStatus::OVERDUE.0;
@@ -56,11 +75,16 @@ impl World {
         self.state.status = AccountStatus(without | overdue);
     }
 
-    fn call_in(&mut self, before: i64) {
-        self.bills
-            .iter_mut()
-            .filter(|bill| !bill.paid && bill.hour_start < before)
-            .for_each(|bill| bill.called_in = true);
+    /// The amounts of the bills that became due.
+    fn call_in(&mut self, is: impl Fn(&Bill) -> bool) -> Vec<i64> {
+        let mut called = Vec::new();
+        for bill in self.bills.iter_mut().filter(|bill| !bill.paid && !bill.called_in) {
+            if is(bill) {
+                bill.called_in = true;
+                called.push(bill.micros);
+            }
+        }
+        called
     }
 
     pub fn job(&mut self) {
@@ -74,20 +98,29 @@ impl World {
         for start in &over {
             self.bill_hour(*start);
             if self.open >= COLLECTION.threshold.0 {
-                self.call_in(i64::MAX);
-                self.settle();
+                let called = self.call_in(|_| true);
+                // Who could not pay the oldest bill cannot pay a newer one either.
+                if self.due > 0 && called.iter().all(|micros| *micros > 0) {
+                    self.due += called.iter().sum::<i64>();
+                } else {
+                    self.settle();
+                }
             }
         }
         let month = local_month(&self.zone, now).0;
         let begins = local_month_numbered(&self.zone, month).0.0;
         let waiting = self.bills.iter().any(|bill| !bill.paid && !bill.called_in && bill.hour_start < begins);
-        if (waiting || !over.is_empty()) && !self.months_collected.contains(&month) {
-            self.months_collected.push(month);
-            self.call_in(begins);
-            self.settle();
+        if !waiting && over.is_empty() {
+            return;
         }
-        if waiting || !over.is_empty() {
-            self.touch();
+        self.touch();
+        let overdue = self.due > 0;
+        let mut called = self.call_in(|bill| bill.hour_start < begins);
+        if overdue {
+            called.extend(self.call_in(|bill| bill.micros < 0));
+        }
+        if !called.is_empty() {
+            self.settle();
         }
     }
 
@@ -113,7 +146,16 @@ impl World {
         kept.price = price.0;
         kept.bills += 1;
         let (number, mails, micros) = (kept.bills, new.mails, new.amount.0);
-        let (called_in, paid) = (false, false);
-        self.bills.push(Bill { bill_id, hour_start: start, number, mails, micros, called_in, paid });
+        self.bills.push(Bill {
+            bill_id,
+            hour_start: start,
+            number,
+            mails,
+            micros,
+            made_at: self.now(),
+            called_in: false,
+            paid: false,
+            settlement_id: None,
+        });
     }
 }

@@ -26,6 +26,7 @@
 mod billing;
 mod boundaries;
 mod model;
+mod rows;
 mod steps;
 mod world;
 

@@ -62,10 +62,11 @@ pub enum No {
     NotLarger,
     Renewed,
     TooFew,
+    Emptied,
 }
 
 impl No {
-    pub const ALL: [No; 9] = [
+    pub const ALL: [No; 10] = [
         No::Overdue,
         No::Quota,
         No::Money,
@@ -75,6 +76,7 @@ impl No {
         No::NotLarger,
         No::Renewed,
         No::TooFew,
+        No::Emptied,
     ];
 
     pub fn name(self) -> &'static str {
@@ -88,6 +90,7 @@ impl No {
             No::NotLarger => "refused: not larger",
             No::Renewed => "refused: renewed before",
             No::TooFew => "refused: too few mails",
+            No::Emptied => "refused: emptied by an operator",
         }
     }
 }
@@ -101,7 +104,6 @@ pub struct Model {
     pub gifts: Vec<i64>,
     pub free_gifts: i64,
     pub credit_limit: i64,
-    months_collected: Vec<(i16, i8)>,
 }
 
 fn month(date: Date) -> (i16, i8) {
@@ -126,7 +128,6 @@ impl Model {
             gifts: vec![],
             free_gifts: 0,
             credit_limit: 0,
-            months_collected: vec![],
         }
     }
 
@@ -237,6 +238,9 @@ impl Model {
         starts: i64,
         months: i8,
     ) -> Result<(), No> {
+        if self.due() > 0 {
+            return Err(No::Overdue);
+        }
         if self.cash() < specification_price(specification) * quantity {
             return Err(No::Money);
         }
@@ -273,6 +277,7 @@ impl Model {
         match (self.bags[bag].closed, at >= self.bags[bag].ends, self.consumed(bag)) {
             (Some(_), _, _) => Err(No::Closed),
             (None, true, _) => Err(No::Ended),
+            (None, false, 0) if self.bags[bag].granted < self.bags[bag].specification => Err(No::Emptied),
             (None, false, 0) => Ok(()),
             _ => Err(No::Used),
         }
@@ -289,8 +294,11 @@ impl Model {
         self.untouched(bag, at)?;
         let old = self.bags[bag].clone();
         let (dearer, has) = (specification_price(to), specification_price(old.specification));
-        if to <= old.granted || dearer < has {
+        if to <= old.specification || dearer < has {
             return Err(No::NotLarger);
+        }
+        if self.due() > 0 {
+            return Err(No::Overdue);
         }
         if self.cash() < dearer - has {
             return Err(No::Money);
@@ -391,11 +399,22 @@ impl Model {
         }
         let this = month(now.0);
         looked |= self.bills.iter().any(|bill| !bill.paid && !bill.called_in && month(bill.hour.0) < this);
-        if looked && !self.months_collected.contains(&this) {
-            self.months_collected.push(this);
-            self.call_in(|bill| month(bill.hour.0) < this);
+        if !looked {
+            return;
+        }
+        let (overdue, waiting) = (self.due() > 0, self.waiting());
+        self.call_in(|bill| month(bill.hour.0) < this);
+        if overdue {
+            self.call_in(|bill| bill.micros < 0);
+        }
+        if self.waiting() < waiting {
             self.settle();
         }
+    }
+
+    /// Bills that are not called in.
+    fn waiting(&self) -> usize {
+        self.bills.iter().filter(|bill| !bill.paid && !bill.called_in).count()
     }
 
     fn call_in(&mut self, is: impl Fn(&Bill) -> bool) {

@@ -23,6 +23,7 @@ pub const POLICY: Policy = Policy {
     free_total_mails: FREE_IN_ALL,
     free_daily_mails: FREE_A_DAY,
     overdue_spares_prepaid: false,
+    pay_as_you_go: MoneyMicros(PRICE_MICROS),
     initial_daily_quota: QUOTA,
     initial_level: 2,
 };

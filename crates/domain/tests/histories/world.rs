@@ -10,7 +10,9 @@ use indicia_domain::ledger::charge::{Charge, Purse, Source};
 use indicia_domain::ledger::free_credit::FreeCredit;
 use indicia_domain::ledger::package::{Closed, Package};
 use indicia_domain::ledger::price::PriceList;
-use indicia_domain::ledger::verify::{Replay, Stored, StoredBill, StoredDay, StoredHour, Violation};
+use indicia_domain::ledger::verify::{
+    FreeCreditRule, Replay, StoredOrder, StoredSettlement, StoredTopUp, Violation,
+};
 use indicia_domain::ledger::{Kind, LedgerAccount, Transfer, Unit, Validity, change};
 use indicia_domain::mail::admission::{Refusal, admit};
 use indicia_domain::money::MoneyMicros;
@@ -40,8 +42,10 @@ pub struct Bill {
     pub number: i64,
     pub mails: i64,
     pub micros: i64,
+    pub made_at: UnixMicros,
     pub called_in: bool,
     pub paid: bool,
+    pub settlement_id: Option<i64>,
 }
 
 #[derive(Clone, Debug)]
@@ -60,6 +64,9 @@ pub struct Meta {
     pub specification: i64,
     pub price: MoneyMicros,
     pub renewal_of: Option<String>,
+    pub order_id: i64,
+    pub closed_at: Option<UnixMicros>,
+    pub replaced_by: Option<String>,
 }
 
 /// A balance that was read, and must be read again for ever once the account's time has passed it.
@@ -85,7 +92,9 @@ pub struct World {
     pub bills: Vec<Bill>,
     pub requests: Vec<Request>,
     pub meta: BTreeMap<String, Meta>,
-    pub months_collected: Vec<i64>,
+    pub orders: Vec<StoredOrder>,
+    pub settlements: Vec<StoredSettlement>,
+    pub top_ups: Vec<StoredTopUp>,
     pub lines: Vec<Transfer>,
     pub sums: Sums,
     replay: Replay,
@@ -125,7 +134,9 @@ impl World {
             bills: vec![],
             requests: vec![],
             meta: BTreeMap::new(),
-            months_collected: vec![],
+            orders: vec![],
+            settlements: vec![],
+            top_ups: vec![],
             lines: vec![],
             sums: Sums::default(),
             replay: Replay::new(1, zone.clone()),
@@ -133,6 +144,8 @@ impl World {
             seals: vec![],
             zone,
         };
+        let free = FreeCreditRule { daily_mails: POLICY.free_daily_mails, since: UnixMicros(i64::MIN) };
+        world.replay.judge_free_credit(free);
         let of = world.transaction();
         world.mails(Kind::Opening, LedgerAccount::Granted, LedgerAccount::Free, FREE_IN_ALL, of);
         world
@@ -311,10 +324,15 @@ impl World {
         renewal_of: Option<String>,
     ) -> Result<(), No> {
         let price = self.prices.offer(specification).expect("on offer").price;
+        if self.due > 0 {
+            return Err(No::Overdue);
+        }
         if self.cash < price.0 * quantity {
             return Err(No::Money);
         }
         let order = self.transaction();
+        let kind = if renewal_of.is_some() { "Renew" } else { "New" };
+        self.order(order, kind, (specification, quantity, price.0 * quantity), renewal_of.as_deref());
         for _ in 0..quantity {
             self.grant(Kind::Purchase, specification, price, price.0, starts, order);
             if let Some(renewed) = &renewal_of {
@@ -346,11 +364,32 @@ impl World {
             ends_at,
             closed: None,
         });
-        self.meta.insert(instance.clone(), Meta { specification: mails, price, renewal_of: None });
+        let meta = Meta {
+            specification: mails,
+            price,
+            renewal_of: None,
+            order_id: order,
+            closed_at: None,
+            replaced_by: None,
+        };
+        self.meta.insert(instance.clone(), meta);
         let to = LedgerAccount::Package(instance);
         let mut line = self.line(kind, Unit::Mail, LedgerAccount::Granted, to, mails, order);
         line.validity = Some(Validity { from: starts, until: ends_at });
         self.enter(line);
+    }
+
+    fn order(&mut self, order_id: i64, kind: &str, what: (i64, i64, i64), related: Option<&str>) {
+        let (specification, quantity, amount_micros) = what;
+        self.orders.push(StoredOrder {
+            order_id,
+            kind: kind.to_owned(),
+            at: self.now(),
+            specification,
+            quantity,
+            amount_micros,
+            related_instance: related.map(str::to_owned),
+        });
     }
 
     pub fn renew(&mut self, instance: &str) -> Result<(), No> {
@@ -373,27 +412,39 @@ impl World {
     pub fn upgrade(&mut self, instance: &str, to: i64) -> Result<(), No> {
         let (package, now) = (self.package(instance).expect("known").clone(), self.now());
         let offer = self.prices.offer(to).expect("on offer");
-        let total = change::upgrade_price(&package, self.meta[instance].price, offer, now).map_err(
-            |why| match why {
-                NotUpgradable::NotReturnable(why) => refusal_of(why),
-                NotUpgradable::NotLarger(..) | NotUpgradable::Cheaper { .. } => No::NotLarger,
-            },
-        )?;
+        let total = change::upgrade_price(
+            &package,
+            self.meta[instance].specification,
+            self.meta[instance].price,
+            offer,
+            now,
+        )
+        .map_err(|why| match why {
+            NotUpgradable::NotReturnable(why) => refusal_of(why),
+            NotUpgradable::NotLarger(..) | NotUpgradable::Cheaper { .. } => No::NotLarger,
+        })?;
+        if self.due > 0 {
+            return Err(No::Overdue);
+        }
         if self.cash < total.0 {
             return Err(No::Money);
         }
         let order = self.transaction();
+        self.order(order, "Upgrade", (to, 1, total.0), Some(instance));
         self.take_back(Kind::Upgrade, instance, Closed::Upgrade, order);
+        let larger = instance_id(self.state.packages.len());
+        self.meta.get_mut(instance).expect("known").replaced_by = Some(larger);
         self.grant(Kind::Upgrade, to, offer.price, total.0, package.starts_at.max(now), order);
         Ok(())
     }
 
     pub fn refund(&mut self, instance: &str) -> Result<(), No> {
         let package = self.package(instance).expect("known").clone();
-        change::returnable(&package, self.now()).map_err(refusal_of)?;
+        change::returnable(&package, self.meta[instance].specification, self.now()).map_err(refusal_of)?;
         let order = self.transaction();
+        let (specification, price) = (self.meta[instance].specification, self.meta[instance].price);
+        self.order(order, "Refund", (specification, 1, -price.0), Some(instance));
         self.take_back(Kind::Refund, instance, Closed::Refund, order);
-        let price = self.meta[instance].price;
         self.money(Kind::Refund, LedgerAccount::Sales, LedgerAccount::Cash, price.0, order);
         if self.due > 0 {
             self.settle();
@@ -407,6 +458,8 @@ impl World {
         if let Some(package) = self.package_mut(instance) {
             package.closed = Some(how);
         }
+        let now = self.now();
+        self.meta.get_mut(instance).expect("known").closed_at = Some(now);
     }
 
     pub fn adjust(&mut self, instance: Option<&str>, mails: i64) -> Result<(), No> {
@@ -462,41 +515,6 @@ impl World {
         let stored = self.stored();
         self.replay.finish(&stored)
     }
-
-    fn stored(&self) -> Stored {
-        let hour = |(start, hour): (&i64, &Hour)| StoredHour {
-            hour_start: UnixMicros(*start),
-            free_mails: hour.free,
-            package_mails: hour.package,
-            payg_mails: hour.payg,
-            billed_mails: hour.billed_mails,
-            billed_micros: hour.billed_micros,
-            price_micros: hour.price,
-        };
-        let bill = |bill: &Bill| StoredBill {
-            hour_start: UnixMicros(bill.hour_start),
-            number: bill.number,
-            mails: bill.mails,
-            amount_micros: bill.micros,
-            settled: bill.paid,
-        };
-        let day = |((instance_id, day), mails): (&(String, i64), &i64)| StoredDay {
-            instance_id: instance_id.clone(),
-            day: *day,
-            mails: *mails,
-        };
-        Stored {
-            free_left: self.state.free.total_left,
-            pay_as_you_go_mails: self.state.pay_as_you_go_mails,
-            cash_micros: self.cash,
-            open_micros: self.open,
-            sequence: self.lines.len() as i64,
-            packages: self.state.packages.clone(),
-            hours: self.hours.iter().map(hour).collect(),
-            days: self.days.iter().map(day).collect(),
-            bills: self.bills.iter().map(bill).collect(),
-        }
-    }
 }
 
 fn refusal_of(why: NotReturnable) -> No {
@@ -504,5 +522,6 @@ fn refusal_of(why: NotReturnable) -> No {
         NotReturnable::Used(_) => No::Used,
         NotReturnable::Ended(_) => No::Ended,
         NotReturnable::Refunded | NotReturnable::Upgraded => No::Closed,
+        NotReturnable::Emptied(_) => No::Emptied,
     }
 }

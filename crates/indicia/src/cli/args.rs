@@ -1,14 +1,19 @@
-//! What the arguments of several commands are read with: instants, months, switches.
+//! What the arguments of several commands are read with: instants, months, switches, idempotency keys.
 
 use std::fmt;
 
+use clap::Args;
 use indicia_domain::money::MoneyMicros;
 use indicia_domain::time::{self, TimeZone, UnixMicros};
+use indicia_intake::message::{IDEMPOTENCY_KEY_BYTES_MAX, is_idempotency_key};
 
 /// Reads an instant as RFC 3339 has it.
 pub fn instant(text: &str) -> Result<UnixMicros, String> {
-    UnixMicros::parse(text)
-        .ok_or_else(|| format!("'{text}' is not an instant; write it as 2026-11-22T04:00:00Z"))
+    UnixMicros::parse(text).ok_or_else(|| {
+        format!(
+            "'{text}' is not an instant; write it as 2026-11-22T04:00:00Z, at the latest 9999-12-30T22:00:00Z"
+        )
+    })
 }
 
 /// A calendar month, which becomes a span of time in an account's zone. As `Display`: `2026-11`.
@@ -59,6 +64,24 @@ pub fn amount_from_zero(text: &str) -> Result<MoneyMicros, String> {
     if amount.0 < 0 { Err(format!("{text} is below zero; write 0 or more")) } else { Ok(amount) }
 }
 
+/// Reads how many of something are to be listed.
+pub fn limit(text: &str) -> Result<i64, String> {
+    const LIMIT_MAX: i64 = 1_000_000;
+    match text.parse() {
+        Ok(limit) if (1..=LIMIT_MAX).contains(&limit) => Ok(limit),
+        _ => Err(format!("write a number from 1 to {LIMIT_MAX}")),
+    }
+}
+
+/// Reads an idempotency key: what the API takes as one.
+pub fn idempotency_key(text: &str) -> Result<String, String> {
+    if is_idempotency_key(text) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("a key has 1 to {IDEMPOTENCY_KEY_BYTES_MAX} printable characters of ASCII"))
+    }
+}
+
 /// Reads a reason: some words, and not a book.
 pub fn reason(text: &str) -> Result<String, String> {
     const LENGTH_MAX: usize = 500;
@@ -73,6 +96,22 @@ pub fn reason(text: &str) -> Result<String, String> {
         return Err("it must be one line without control characters".to_owned());
     }
     Ok(text.to_owned())
+}
+
+/// The key of a command that must not be carried out twice (R26).
+#[derive(Args)]
+pub struct Key {
+    /// Under the same key the same is done once, however often the command is given (R26).
+    #[arg(long = "idempotency-key", id = "idempotency_key", value_name = "KEY", value_parser = idempotency_key)]
+    key: Option<String>,
+}
+
+impl Key {
+    /// As the store keeps it. Clients' keys are printable, so that with a control character in it a key of the command
+    /// line never meets one of theirs.
+    pub fn kept(&self) -> Option<String> {
+        self.key.as_ref().map(|key| format!("command-line\u{1f}{key}"))
+    }
 }
 
 #[cfg(test)]
@@ -120,6 +159,37 @@ mod tests {
         for text in ["", "   ", "two\nlines", &"x".repeat(501)] {
             assert!(reason(text).is_err(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn an_instant_out_of_range_is_told_the_range() {
+        assert_eq!(
+            instant("9999-12-30T22:00:00Z").map(|at| at.to_string()),
+            Ok("9999-12-30T22:00:00Z".into())
+        );
+        for text in ["9999-12-31T00:00:00Z", "2026-02-30T00:00:00Z", "now", ""] {
+            assert!(instant(text).unwrap_err().contains("at the latest 9999-12-30T22:00:00Z"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_list_has_an_end() {
+        assert_eq!(limit("1000000"), Ok(1_000_000));
+        for text in ["0", "-1", "1000001", "ten", ""] {
+            assert_eq!(limit(text).unwrap_err(), "write a number from 1 to 1000000", "{text}");
+        }
+    }
+
+    #[test]
+    fn r26_a_key_is_what_the_api_takes() {
+        assert!(idempotency_key(&"k".repeat(256)).is_ok());
+        assert!(idempotency_key("order 4711").is_ok());
+        for text in ["", "two\nlines", "größe", &"k".repeat(257)] {
+            assert!(idempotency_key(text).is_err(), "{text:?}");
+        }
+        let kept = Key { key: Some("a".into()) }.kept().expect("a key");
+        assert!(!is_idempotency_key(&kept), "no client can have it: {kept:?}");
+        assert_eq!(Key { key: None }.kept(), None);
     }
 
     #[test]

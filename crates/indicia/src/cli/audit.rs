@@ -5,16 +5,19 @@ use indicia_store::audit::AuditEntry;
 use indicia_store::oversight::AuditQuery;
 use serde_json::json;
 
+use super::args::limit;
 use super::output::Out;
-use super::{ConfigFile, Done, Opened, account_id};
+use super::{ConfigFile, Done, Opened, account_id, named_account};
 
 const EXAMPLES: &str = "\
 Examples:
   indicia audit list
   indicia audit list --account 1000000000000001 --json
   indicia audit list --actor root@indicia.example --limit 1000
+  indicia audit list --actor 'command-line ann (uid 1000)'
 
-Newest first. Nothing in the log is ever changed or removed.";
+Newest first. Nothing in the log is ever changed or removed. Who was at the command line is the user that the machine
+knows, not what the environment says; whom sudo acted for is marked as claimed.";
 
 /// Entries read at a time.
 const ENTRIES_PER_PAGE: i64 = 500;
@@ -27,11 +30,11 @@ pub enum AuditCommand {
         /// Only what was done to this account.
         #[arg(long, value_name = "ID", value_parser = account_id)]
         account: Option<i64>,
-        /// Only what this one did: an e-mail address, an access key's id, a user's name.
+        /// Only what this one did, as the log has it: an e-mail address, an access key's id, 'ann (uid 1000)'.
         #[arg(long, value_name = "NAME")]
         actor: Option<String>,
         /// At most so many.
-        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(i64).range(1..=1_000_000))]
+        #[arg(long, default_value_t = 100, value_parser = limit)]
         limit: i64,
         /// Print one JSON object a line.
         #[arg(long)]
@@ -55,6 +58,9 @@ async fn list(
     limit: i64,
     as_json: bool,
 ) -> Done {
+    if let Some(account_id) = account_id {
+        named_account(opened, account_id).await?;
+    }
     let (mut out, mut left) = (Out::open(), limit);
     let mut query = AuditQuery { account_id, actor, after: None, limit: 0 };
     while left > 0 {

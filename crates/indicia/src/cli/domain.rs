@@ -4,21 +4,25 @@ use clap::Subcommand;
 use indicia_intake::api::directmail::dkim_key;
 use indicia_store::directory::{RegisterError, VerifyError};
 
-use super::{ConfigFile, Done, Failure, Opened, account_id};
+use super::output::{Out, print};
+use super::{ConfigFile, Done, Failure, Opened, account_id, named_account, note_done};
 use crate::secrets;
 
 #[derive(Subcommand)]
 pub enum DomainCommand {
     /// Take an operator's word that a domain is the account's, without DNS. Registers it if it is not yet.
     Verify {
+        /// The account's id, as `indicia account list` shows it.
         #[arg(value_parser = account_id)]
         account_id: i64,
+        /// The domain's name, as mail.example.com.
         domain: String,
         #[command(flatten)]
         file: ConfigFile,
     },
     /// List an account's domains.
     List {
+        /// The account's id, as `indicia account list` shows it.
         #[arg(value_parser = account_id)]
         account_id: i64,
         #[command(flatten)]
@@ -72,14 +76,16 @@ pub async fn make_verified(opened: &Opened, account_id: i64, name: &str) -> Resu
 
 async fn verify(opened: &Opened, account_id: i64, domain: &str) -> Done {
     make_verified(opened, account_id, domain).await?;
-    println!("{domain} is verified for account {account_id}, on your word");
-    Ok(())
+    note_done(opened, Some(account_id), "verify-domain", &format!("{domain}, on an operator's word")).await?;
+    print(format_args!("{domain} is verified for account {account_id}, on your word"))
 }
 
 async fn list(opened: &Opened, account_id: i64) -> Done {
+    named_account(opened, account_id).await?;
+    let mut out = Out::open();
     for domain in opened.store.domains(account_id).await? {
         let state = if domain.verified { "verified" } else { "not verified" };
-        println!("{}  {}  {state}", domain.domain_id, domain.name);
+        out.line(format_args!("{}  {}  {state}", domain.domain_id, domain.name))?;
     }
-    Ok(())
+    out.close()
 }

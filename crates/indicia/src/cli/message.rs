@@ -5,6 +5,7 @@ use indicia_domain::time::UnixMicros;
 use indicia_store::message::Timeline;
 use serde_json::json;
 
+use super::output::{Out, counted};
 use super::{ConfigFile, Done, Failure, Opened, message_id, print_json};
 
 #[derive(Subcommand)]
@@ -33,12 +34,7 @@ async fn show(opened: &Opened, id: i64, as_json: bool) -> Done {
     let no_such = || Failure::failed(format!("there is no message {id}"));
     let account_id = opened.store.account_of_message(id).await?.ok_or_else(no_such)?;
     let timeline = opened.store.timeline(account_id, id).await?.ok_or_else(no_such)?;
-    if as_json {
-        print_json(&json_of(&timeline));
-    } else {
-        print_text(&timeline);
-    }
-    Ok(())
+    if as_json { print_json(&json_of(&timeline)) } else { print_text(&timeline) }
 }
 
 /// Everything that happened, in the order of time.
@@ -47,8 +43,11 @@ fn events(timeline: &Timeline) -> Vec<(UnixMicros, String)> {
     let mut events = vec![(
         message.accepted_at,
         format!(
-            "accepted over {} from {}, {} bytes, {} recipients",
-            message.via, message.mail_from, message.size_bytes, message.recipient_count
+            "accepted over {} from {}, {} bytes, {}",
+            message.via,
+            message.mail_from,
+            message.size_bytes,
+            counted(message.recipient_count as i64, "recipient")
         ),
     )];
     for line in &timeline.ledger {
@@ -56,9 +55,9 @@ fn events(timeline: &Timeline) -> Vec<(UnixMicros, String)> {
         events.push((
             line.at,
             format!(
-                "{}: {} mails, {side} was {}, is {}",
+                "{}: {}, {side} was {}, is {}",
                 line.kind.as_str(),
-                line.amount,
+                counted(line.amount, "mail"),
                 line.before,
                 line.after
             ),
@@ -89,12 +88,13 @@ fn events(timeline: &Timeline) -> Vec<(UnixMicros, String)> {
     events
 }
 
-fn print_text(timeline: &Timeline) {
+fn print_text(timeline: &Timeline) -> Done {
     let message = &timeline.message;
-    println!("message {} of account {}", message.message_id, message.account_id);
-    println!("subject: {}", message.subject);
+    let mut out = Out::open();
+    out.line(format_args!("message {} of account {}", message.message_id, message.account_id))?;
+    out.line(format_args!("subject: {}", message.subject))?;
     for (at, what) in events(timeline) {
-        println!("  {at}  {what}");
+        out.line(format_args!("  {at}  {what}"))?;
     }
     for recipient in &timeline.recipients {
         let waits = match (recipient.in_delivery, recipient.due_at) {
@@ -104,13 +104,14 @@ fn print_text(timeline: &Timeline) {
             _ => String::new(),
         };
         let words = if recipient.attempts == 0 { recipient.reply.as_str() } else { "" };
-        println!(
-            "{}: {} after {} attempts{waits} {words}",
+        out.line(format_args!(
+            "{}: {} after {}{waits} {words}",
             recipient.address,
             recipient.state.name(),
-            recipient.attempts
-        );
+            counted(recipient.attempts, "attempt")
+        ))?;
     }
+    out.close()
 }
 
 fn json_of(timeline: &Timeline) -> serde_json::Value {

@@ -9,17 +9,19 @@ mod ledger;
 mod message;
 mod notice;
 mod operator;
-mod output;
+pub mod output;
 mod package;
 mod price;
 mod queue;
 mod quota;
+mod user;
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use indicia_domain::time::Clock;
 use indicia_store::account::Account;
 use indicia_store::audit::{Actor, ActorKind};
@@ -34,6 +36,25 @@ use crate::config::{Config, ConfigError};
 pub struct Arguments {
     #[command(subcommand)]
     command: Command,
+}
+
+impl Arguments {
+    /// Reads the process's arguments; help and wrong usage end the process here.
+    pub fn read() -> Arguments {
+        let mut command = with_negative_values(Arguments::command());
+        let found = Arguments::from_arg_matches(&command.get_matches_mut());
+        found.unwrap_or_else(|error| error.format(&mut command).exit())
+    }
+}
+
+/// A value may be a negative number wherever a value may be: whether it is in range is told by the sentence that
+/// knows the range, and `-5` is never taken for an unknown option.
+fn with_negative_values(command: clap::Command) -> clap::Command {
+    let command = command.mut_args(|argument| match argument.get_action().takes_values() {
+        true => argument.allow_negative_numbers(true),
+        false => argument,
+    });
+    command.mut_subcommands(with_negative_values)
 }
 
 #[derive(Subcommand)]
@@ -126,7 +147,8 @@ impl Failure {
 
     pub fn report(self) -> ExitCode {
         if !self.message.is_empty() {
-            eprintln!("indicia: {}", self.message);
+            // Whoever closed standard error does not want to know; the status says it all the same.
+            let _ = writeln!(std::io::stderr(), "indicia: {}", self.message);
         }
         ExitCode::from(self.status)
     }
@@ -165,8 +187,7 @@ pub async fn run(arguments: Arguments) -> Done {
         Command::Ledger(command) => ledger::run(command).await,
         Command::Config(ConfigCommand::Check(file)) => {
             file.load()?;
-            println!("the configuration is usable");
-            Ok(())
+            output::print("the configuration is usable")
         }
     }
 }
@@ -238,8 +259,8 @@ pub fn message_id(text: &str) -> Result<i64, String> {
     }
 }
 
-pub fn print_json(value: &serde_json::Value) {
-    println!("{value}");
+pub fn print_json(value: &serde_json::Value) -> Done {
+    output::print(value)
 }
 
 /// The account, or the failure that says there is none.
@@ -252,14 +273,36 @@ pub async fn named_account(opened: &Opened, account_id: i64) -> Result<Account, 
 
 /// Who does it, for the audit log.
 pub fn actor() -> Actor {
-    Actor { kind: ActorKind::CommandLine, name: user() }
+    Actor { kind: ActorKind::CommandLine, name: user::acting() }
 }
 
 /// The same, for the record of things done to a mail.
 pub fn by_command_line() -> String {
-    format!("{}, on the command line", user())
+    format!("{}, on the command line", user::acting())
 }
 
-fn user() -> String {
-    std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "somebody".to_owned())
+/// Enters a deed that has been done in the audit log, where the store does not do so in the deed's own transaction.
+pub async fn note_done(opened: &Opened, account_id: Option<i64>, action: &str, detail: &str) -> Done {
+    opened.store.note_audit(&actor(), account_id, action, detail).await.map_err(|error| {
+        Failure::failed(format!("it was done, but it could not be entered in the audit log: {error}"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn assert_values_may_be_negative(command: &clap::Command) {
+        for argument in command.get_arguments().filter(|argument| argument.get_action().takes_values()) {
+            assert!(argument.is_allow_negative_numbers_set(), "{} {argument}", command.get_name());
+        }
+        command.get_subcommands().for_each(assert_values_may_be_negative);
+    }
+
+    #[test]
+    fn no_value_is_mistaken_for_an_option() {
+        let command = with_negative_values(Arguments::command());
+        assert_values_may_be_negative(&command);
+        command.debug_assert();
+    }
 }

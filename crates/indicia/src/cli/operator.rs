@@ -4,13 +4,15 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::account::{check_email, created_wrongly};
-use super::{ConfigFile, Done, Failure, Opened, print_json};
+use super::output::print;
+use super::{ConfigFile, Done, Failure, Opened, note_done, print_json};
 use crate::secrets;
 
 #[derive(Subcommand)]
 pub enum OperatorCommand {
     /// Make an operator with a console password.
     Create {
+        /// Logs in to the console with it.
         #[arg(long, value_name = "ADDRESS")]
         email: String,
         /// Print one JSON object.
@@ -33,12 +35,14 @@ async fn create(opened: &Opened, email: &str, as_json: bool) -> Done {
     let password = secrets::console_password();
     let hash = secrets::hash(&password).map_err(Failure::failed)?;
     let operator_id = opened.store.create_operator(email, &hash).await.map_err(created_wrongly)?;
-    if as_json {
-        print_json(&json!({ "operator_id": operator_id.to_string(), "console_password": password }));
+    // The password is printed though the note should fail: it exists nowhere else.
+    let noted = note_done(opened, None, "create-operator", email).await;
+    let printed = if as_json {
+        print_json(&json!({ "operator_id": operator_id.to_string(), "console_password": password }))
     } else {
-        println!("operator          {operator_id}");
-        println!("console login     {email}");
-        println!("console password  {password}   (shown only now)");
-    }
-    Ok(())
+        print(format_args!(
+            "operator          {operator_id}\nconsole login     {email}\nconsole password  {password}   (shown only now)"
+        ))
+    };
+    printed.and(noted)
 }

@@ -4,16 +4,21 @@ use clap::Subcommand;
 use indicia_store::queue::{Cancelled, QueueEntry};
 use serde_json::json;
 
-use super::{ConfigFile, Done, Failure, Opened, account_id, by_command_line, message_id, print_json};
+use super::args::limit;
+use super::output::{Out, counted, print};
+use super::{
+    ConfigFile, Done, Failure, Opened, account_id, by_command_line, message_id, named_account, note_done,
+};
 
 #[derive(Subcommand)]
 pub enum QueueCommand {
     /// List what waits, the longest waiting first.
     List {
         /// Only of this account.
-        #[arg(long, value_parser = account_id)]
+        #[arg(long, value_name = "ID", value_parser = account_id)]
         account: Option<i64>,
-        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(i64).range(1..=100_000))]
+        /// At most so many.
+        #[arg(long, default_value_t = 100, value_parser = limit)]
         limit: i64,
         /// Print one JSON object a line.
         #[arg(long)]
@@ -23,6 +28,7 @@ pub enum QueueCommand {
     },
     /// Show what of a message waits, and why.
     Show {
+        /// The id that the API answered as EnvId.
         #[arg(value_parser = message_id)]
         message_id: i64,
         #[command(flatten)]
@@ -30,6 +36,7 @@ pub enum QueueCommand {
     },
     /// Make what waits of a message due now.
     Retry {
+        /// The id that the API answered as EnvId.
         #[arg(value_parser = message_id)]
         message_id: i64,
         #[command(flatten)]
@@ -37,6 +44,7 @@ pub enum QueueCommand {
     },
     /// Withdraw what of a message has not been attempted; its charge is reversed (R03).
     Cancel {
+        /// The id that the API answered as EnvId.
         #[arg(value_parser = message_id)]
         message_id: i64,
         #[command(flatten)]
@@ -75,32 +83,41 @@ async fn owner(opened: &Opened, message_id: i64) -> Result<i64, Failure> {
 }
 
 async fn list(opened: &Opened, account: Option<i64>, limit: i64, as_json: bool) -> Done {
+    if let Some(account_id) = account {
+        named_account(opened, account_id).await?;
+    }
     let (waiting, due) = opened.store.queue_length().await?;
+    let mut out = Out::open();
     for entry in opened.store.queue_entries(account, None, limit).await? {
         if as_json {
-            print_json(&json_of(&entry));
+            out.line(json_of(&entry))?;
         } else {
-            println!("{}", line_of(&entry));
+            out.line(line_of(&entry))?;
         }
     }
     if !as_json {
-        println!("{waiting} mails wait in all, {due} of them due or in delivery");
+        let wait = if waiting == 1 { "waits" } else { "wait" };
+        out.line(format_args!(
+            "{} {wait} in all, {due} of them due or in delivery",
+            counted(waiting, "mail")
+        ))?;
     }
-    Ok(())
+    out.close()
 }
 
 async fn show(opened: &Opened, message_id: i64) -> Done {
     let account_id = owner(opened, message_id).await?;
     let entries = opened.store.queue_entries(Some(account_id), Some(message_id), 100_000).await?;
+    let mut out = Out::open();
     if entries.is_empty() {
-        println!(
+        out.line(format_args!(
             "nothing of message {message_id} waits; `indicia message show {message_id}` tells what became of it"
-        );
+        ))?;
     }
     for entry in entries {
-        println!("{}", line_of(&entry));
+        out.line(line_of(&entry))?;
     }
-    Ok(())
+    out.close()
 }
 
 async fn retry(opened: &Opened, message_id: i64) -> Done {
@@ -111,16 +128,20 @@ async fn retry(opened: &Opened, message_id: i64) -> Done {
             "nothing of message {message_id} waits that is not in delivery already"
         )));
     }
-    println!("{made_due} mails of message {message_id} are due now");
-    Ok(())
+    let mails = counted(made_due, "mail");
+    note_done(opened, Some(account_id), "retry-message", &format!("message {message_id}: {mails} made due"))
+        .await?;
+    print(format_args!("made due now: {mails} of message {message_id}"))
 }
 
 async fn cancel(opened: &Opened, message_id: i64) -> Done {
     let account_id = owner(opened, message_id).await?;
     match opened.store.cancel(account_id, message_id, &by_command_line()).await? {
         Cancelled::Mails(mails) => {
-            println!("{mails} mails of message {message_id} were withdrawn and their charges reversed");
-            Ok(())
+            let mails = counted(mails, "mail");
+            let detail = format!("message {message_id}: {mails} withdrawn");
+            note_done(opened, Some(account_id), "cancel-message", &detail).await?;
+            print(format_args!("withdrawn, and what was charged reversed: {mails} of message {message_id}"))
         }
         Cancelled::NothingToCancel => Err(Failure::failed(format!(
             "message {message_id} cannot be cancelled: every mail of it was attempted, is being delivered, or is done"
@@ -134,8 +155,12 @@ fn line_of(entry: &QueueEntry) -> String {
         if entry.in_delivery { "in delivery now".to_owned() } else { format!("next try {}", entry.due_at) };
     let why = if entry.reason.is_empty() { String::new() } else { format!("  {}", entry.reason) };
     format!(
-        "{}/{}  {}  accepted {}  {} attempts  {when}{why}",
-        entry.key.message_id, entry.key.number, entry.address, entry.accepted_at, entry.attempts
+        "{}/{}  {}  accepted {}  {}  {when}{why}",
+        entry.key.message_id,
+        entry.key.number,
+        entry.address,
+        entry.accepted_at,
+        counted(entry.attempts, "attempt")
     )
 }
 

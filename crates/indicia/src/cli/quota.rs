@@ -2,7 +2,9 @@
 
 use clap::Subcommand;
 
-use super::{ConfigFile, Done, Failure, Opened, account_id};
+use super::args::reason;
+use super::output::print;
+use super::{ConfigFile, Done, Failure, Opened, account_id, note_done};
 
 /// Mails a day that an operator can set at most: the monthly quota must stay a number that can be counted.
 const MAILS_PER_DAY_MAX: i64 = 1_000_000_000;
@@ -11,11 +13,13 @@ const MAILS_PER_DAY_MAX: i64 = 1_000_000_000;
 pub enum QuotaCommand {
     /// Override an account's daily quota; recorded with its reason and shown like a review.
     Set {
+        /// The account's id, as `indicia account list` shows it.
         #[arg(value_parser = account_id)]
         account_id: i64,
-        #[arg(allow_negative_numbers = true)]
+        /// Mails that it may send on one local day; 0 stops it.
         mails_per_day: i64,
-        #[arg(long, value_name = "TEXT")]
+        /// Why. The account's owner will read it, and it stands in the audit log.
+        #[arg(long, value_name = "TEXT", value_parser = reason)]
         reason: String,
         #[command(flatten)]
         file: ConfigFile,
@@ -29,23 +33,16 @@ pub async fn run(command: QuotaCommand) -> Done {
             "MAILS_PER_DAY is from 0 to {MAILS_PER_DAY_MAX}, not {mails_per_day}"
         )));
     }
-    if reason.trim().is_empty() {
-        return Err(Failure::usage("--reason must say why; the account's owner will read it"));
-    }
     let opened = file.open().await?;
     let done = set(&opened, account_id, mails_per_day, &reason).await;
     opened.finish(done).await
 }
 
 async fn set(opened: &Opened, account_id: i64, daily: i64, reason: &str) -> Done {
-    match opened.store.set_daily_quota(account_id, daily, None, reason).await? {
-        Some(event) => {
-            println!(
-                "the daily quota of account {account_id} is now {}, was {}",
-                event.new_daily, event.old_daily
-            );
-            Ok(())
-        }
-        None => Err(Failure::failed(format!("there is no account {account_id}"))),
-    }
+    let event = opened.store.set_daily_quota(account_id, daily, None, reason).await?;
+    let event = event.ok_or_else(|| Failure::failed(format!("there is no account {account_id}")))?;
+    let (old, new) = (event.old_daily, event.new_daily);
+    note_done(opened, Some(account_id), "set-quota", &format!("from {old} to {new} mails a day: {reason}"))
+        .await?;
+    print(format_args!("the daily quota of account {account_id} is now {new}, was {old}"))
 }

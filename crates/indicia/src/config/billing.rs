@@ -55,13 +55,30 @@ fn money(key: &'static str, text: &str) -> Result<MoneyMicros, ConfigError> {
     text.parse::<MoneyMicros>().map_err(|error| wrong(key, error))
 }
 
+/// An amount that people pay: in whole hundredths of the currency.
+fn payable(key: &'static str, text: &str) -> Result<MoneyMicros, ConfigError> {
+    let amount = money(key, text)?;
+    match amount.is_whole_cents() {
+        true => Ok(amount),
+        false => Err(wrong(key, format!("'{text}' has more than two decimals; nobody can pay that"))),
+    }
+}
+
+/// Currencies that have no hundredths, or finer parts: bills are rounded to hundredths (R10).
+const NOT_IN_HUNDREDTHS: [&str; 23] = [
+    "BHD", "BIF", "CLP", "DJF", "GNF", "IQD", "ISK", "JOD", "JPY", "KMF", "KRW", "KWD", "LYD", "OMR", "PYG",
+    "RWF", "TND", "UGX", "VND", "VUV", "XAF", "XOF", "XPF",
+];
+
 impl BillingSection {
     /// R07, R10: the price list, with the leads of expiry notices (R14); refused when it breaks R07.
     pub fn price_list(&self, expiry_days: &[i64]) -> Result<PriceList, ConfigError> {
         let mut offers = Vec::new();
         for package in &self.package {
-            offers
-                .push(Offer { mails: package.mails, price: money("billing.package.price", &package.price)? });
+            offers.push(Offer {
+                mails: package.mails,
+                price: payable("billing.package.price", &package.price)?,
+            });
         }
         let per_thousand = money("billing.pay_as_you_go_per_1000", &self.pay_as_you_go_per_1000)?;
         if per_thousand.0 % 1_000 != 0 {
@@ -74,7 +91,7 @@ impl BillingSection {
     }
 
     pub fn collection(&self) -> Result<CollectionPolicy, ConfigError> {
-        let threshold = money("billing.collection_threshold", &self.collection_threshold)?;
+        let threshold = payable("billing.collection_threshold", &self.collection_threshold)?;
         if threshold.0 <= 0 {
             return Err(wrong("billing.collection_threshold", "it must be more than zero"));
         }
@@ -88,6 +105,14 @@ impl BillingSection {
             return Err(wrong(
                 "billing.currency",
                 format!("'{currency}' is not a currency code such as USD"),
+            ));
+        }
+        if NOT_IN_HUNDREDTHS.contains(&currency.as_str()) {
+            return Err(wrong(
+                "billing.currency",
+                format!(
+                    "{currency} is not divided into hundredths, and bills are rounded to hundredths; use another currency"
+                ),
             ));
         }
         self.collection()?;

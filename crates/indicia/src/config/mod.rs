@@ -145,6 +145,7 @@ impl Config {
             free_total_mails: free.total_mails,
             free_daily_mails: free.daily_mails,
             overdue_spares_prepaid: self.billing.overdue_spares_prepaid,
+            pay_as_you_go: self.price_list()?.pay_as_you_go(),
             initial_daily_quota: quota.initial_daily_mails,
             initial_level: quota.initial_level,
         })
@@ -188,6 +189,9 @@ mod tests {
             ("[sms]\ngateway = \"smpp\"", "system_id"),
             ("[sms]\ngateway = \"http\"", "key_id"),
             ("[billing]\ncollection_threshold = \"0\"", "collection_threshold"),
+            ("[billing]\ncollection_threshold = \"0.055\"", "two decimals"),
+            ("[billing]\ncurrency = \"JPY\"", "hundredths"),
+            ("[[billing.package]]\nmails = 100\nprice = \"0.015\"", "two decimals"),
             ("[notices]\nexpiry_days = [0]", "expiry_days"),
             ("[notices]\nfrom = \"billing\"", "notices.from"),
             ("[payment]\nstripe_secrets = [\"\"]", "payment"),

@@ -73,7 +73,7 @@ async fn set_up(opened: &Opened) -> Result<Credentials, Failure> {
     let hash = secrets::hash(&smtp_password).map_err(Failure::failed)?;
     store.modify_sender(account_id, sender_id, Some(&hash), None).await?;
     store
-        .credit(account_id, MONEY, "the demo's play money", &Actor::system("demo"))
+        .credit(account_id, MONEY, "the demo's play money", &Actor::system("demo"), None)
         .await
         .map_err(Failure::failed)?;
     buy_two_packages(opened, account_id).await?;

@@ -25,6 +25,9 @@ pub struct Inbox {
 struct Envelope {
     received_at: i64,
     mail_from: String,
+    /// Absent in envelopes that earlier versions wrote.
+    #[serde(default)]
+    from: String,
     recipients: Vec<String>,
     subject: String,
     size_bytes: u64,
@@ -52,14 +55,17 @@ impl Inbox {
         recipients: Vec<String>,
         content: &[u8],
     ) -> io::Result<()> {
-        let subject = MessageParser::default().parse_headers(content);
-        let subject = subject.as_ref().and_then(|message| message.subject()).unwrap_or_default().to_owned();
+        let headers = MessageParser::default().parse_headers(content);
+        let subject = headers.as_ref().and_then(|message| message.subject()).unwrap_or_default().to_owned();
+        let author = headers.as_ref().and_then(|message| message.from()?.first()?.address());
+        let from = author.unwrap_or_default().to_owned();
         let mut entries = self.entries.lock().unwrap_or_else(|broken| broken.into_inner());
         let id = entries.last().map_or(1, |entry| entry.id + 1);
         let entry = InboxEntry {
             id,
             received_at: at,
             mail_from: mail_from.to_owned(),
+            from,
             recipients,
             subject,
             size_bytes: content.len() as u64,
@@ -67,6 +73,7 @@ impl Inbox {
         let envelope = Envelope {
             received_at: at.0,
             mail_from: entry.mail_from.clone(),
+            from: entry.from.clone(),
             recipients: entry.recipients.clone(),
             subject: entry.subject.clone(),
             size_bytes: entry.size_bytes,
@@ -103,6 +110,7 @@ fn read_envelope(path: &Path) -> Option<InboxEntry> {
         id,
         received_at: UnixMicros(envelope.received_at),
         mail_from: envelope.mail_from,
+        from: envelope.from,
         recipients: envelope.recipients,
         subject: envelope.subject,
         size_bytes: envelope.size_bytes,
@@ -133,11 +141,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let inbox = Inbox::open(folder.path().join("inbox")).unwrap();
         for number in 1..=3 {
-            let content = format!("Subject: =?utf-8?q?Number_{number}?=\r\n\r\nHi.\r\n");
+            let content =
+                format!("Subject: =?utf-8?q?Number_{number}?=\r\nFrom: Ann <ann@example.org>\r\n\r\nHi.\r\n");
             inbox
                 .receive(
                     UnixMicros(number),
-                    "from@example.org",
+                    "b-1@bounces.example.org",
                     vec!["to@example.net".into()],
                     content.as_bytes(),
                 )
@@ -149,6 +158,7 @@ mod tests {
             listed.iter().map(|entry| entry.subject.as_str()).collect::<Vec<_>>(),
             ["Number 2", "Number 1"]
         );
+        assert_eq!(listed[0].from, "ann@example.org", "who wrote it, not the return path");
         assert!(again.read(3).await.unwrap().unwrap().raw.starts_with(b"Subject:"));
         assert!(again.read(4).await.unwrap().is_none());
     }

@@ -20,6 +20,7 @@ use indicia_console::Demo;
 use indicia_domain::time::Clock;
 use indicia_store::Store;
 
+use crate::cli::output::print;
 use crate::cli::{Done, Failure, Opened};
 use crate::clock::ShiftedClock;
 use crate::config::{Config, LogFormat, RouteSection};
@@ -50,12 +51,15 @@ pub async fn run(data: Option<PathBuf>) -> Done {
     let beside = Beside { demo: Some(parts), sms: Some(texts) };
     let service = Service::start(&config, store.clone(), clock, beside).await?;
     let first = first_mail::send(&service, &credentials).await?;
-    print!("{}", snippets::welcome(&config, &service.addresses, &credentials, &first));
-    println!("ready");
-    signals.wait().await;
+    let welcome = snippets::welcome(&config, &service.addresses, &credentials, &first);
+    let printed = print(format_args!("{welcome}ready"));
+    // A demo that nobody can see is of no use: it ends as if it had been told to.
+    if printed.is_ok() {
+        signals.wait().await;
+    }
     service.stop().await;
     drop(folder);
-    Ok(())
+    printed
 }
 
 /// Where the demo keeps its data: a folder of the user's, or one that goes when the demo ends.

@@ -27,7 +27,8 @@ pub fn welcome(
          First mail  {id}, {first_line}\n\
          Inbox       {url}/demo/inbox\n\
          Clock       curl -d advance=7d {url}/demo/clock\n\
-         Data        {data}\n\n\
+         Data        {data}\n\
+         Commands    INDICIA_DATA_DIR={data} indicia account list\n\n\
          Recipients named unknown@…, spam@…, full@… and grey@… show what real providers answer.\n\n\
          --- API call (bash, curl and openssl; ACS3-HMAC-SHA256) ---\n{api}\n\
          --- SMTP call (curl) ---\n{smtp}\n\

@@ -95,6 +95,10 @@ impl Loaded {
         self.state.packages.iter().map(|package| package.remaining).sum()
     }
 
+    pub fn remaining_before(&self, instance: &str) -> Option<i64> {
+        self.before.get(instance).map(|before| before.remaining)
+    }
+
     fn hour(&self) -> LocalHour {
         local_hour(&self.state.zone, self.now)
     }
@@ -114,7 +118,8 @@ impl Loaded {
         if has == 0 {
             notices.push(used_up(crossing));
         }
-        if self.alert.goes_off(has) {
+        // "Used up" says it already that nothing is left.
+        if self.alert.goes_off(has) && has > 0 {
             notices.push(low_balance(crossing, None, self.alert.percent, (has, self.granted)));
         }
         for charge in charges {
@@ -212,14 +217,17 @@ impl<'a> Batch<'a> {
         let ids: Vec<i64> = ids.into_iter().collect();
         let mut accounts = load_states(store, connection, &ids).await?;
         load_packages(connection, &ids, &mut accounts).await?;
-        let mut invalid = HashMap::new();
-        for &account_id in &ids {
-            let own = submissions.iter().filter(|submission| submission.account_id == account_id);
-            let keys: Vec<_> = own
-                .flat_map(|submission| submission.recipients.iter().map(|recipient| recipient.key()))
-                .collect();
-            invalid.insert(account_id, invalid::listed(connection, account_id, &keys).await?);
-        }
+        let wanted: Vec<(i64, String)> = submissions
+            .iter()
+            .flat_map(|mail| mail.recipients.iter().map(|recipient| (mail.account_id, recipient.key())))
+            .collect();
+        let invalid = match ids[..] {
+            [account_id] => {
+                let keys: Vec<_> = wanted.into_iter().map(|(_, key)| key).collect();
+                HashMap::from([(account_id, invalid::listed(connection, account_id, &keys).await?)])
+            }
+            _ => invalid::listed_of_many(connection, &wanted).await?,
+        };
         let keys = load_keys(connection, submissions).await?;
         let nonces = load_nonces(connection, submissions).await?;
         Ok(Batch {
@@ -271,6 +279,7 @@ impl<'a> Batch<'a> {
         for charge in &charges {
             self.usage.add_at(submission.account_id, hour, day, &charge.source, charge.mails);
         }
+        self.usage.price(submission.account_id, hour, self.policy.pay_as_you_go);
         self.notices.extend(loaded.alerts(&charges, had));
         for charge in &charges {
             loaded.sequence += 1;

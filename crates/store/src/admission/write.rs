@@ -35,6 +35,23 @@ static USAGE: Bulk = Bulk::new(
     "($, $, $, $, 0, 0, 0, 0)",
     "ON CONFLICT (account_id, day, sender_id) DO UPDATE SET accepted = usage_day.accepted + excluded.accepted",
 );
+// The rows are there, and locked: it is always the conflict that happens. The zeros are for columns that must not be
+// empty.
+static ACCOUNTS: Bulk = Bulk::new(
+    "INSERT INTO account_state (account_id, status, quota_level, daily_quota, cash_micros, quota_day, quota_day_used, quota_month, \
+     quota_month_used, free_left, free_day, free_day_used, payg_mails, ledger_sequence, alert_floor, changed_at) VALUES",
+    "($, 0, 0, 0, 0, $, $, $, $, $, $, $, $, $, $, $)",
+    "ON CONFLICT (account_id) DO UPDATE SET quota_day = excluded.quota_day, quota_day_used = excluded.quota_day_used, \
+     quota_month = excluded.quota_month, quota_month_used = excluded.quota_month_used, free_left = excluded.free_left, \
+     free_day = excluded.free_day, free_day_used = excluded.free_day_used, payg_mails = excluded.payg_mails, \
+     ledger_sequence = excluded.ledger_sequence, alert_floor = excluded.alert_floor, changed_at = excluded.changed_at",
+);
+static PACKAGES: Bulk = Bulk::new(
+    "INSERT INTO package (account_id, instance_id, remaining, alert_floor, specification, granted, price_micros, order_id, \
+     purchased_at, starts_at, ends_at, zone) VALUES",
+    "($, $, $, $, 0, 0, 0, 0, 0, 0, 0, '')",
+    "ON CONFLICT (account_id, instance_id) DO UPDATE SET remaining = excluded.remaining, alert_floor = excluded.alert_floor",
+);
 static KEYS: Bulk = Bulk::new(
     "INSERT INTO idempotency (account_id, idem_key, content_hash, answer, created_at) VALUES",
     "($, $, $, $, $)",
@@ -134,45 +151,45 @@ pub(super) async fn write_queue(
     Ok(())
 }
 
+/// Writes back what the batch has changed of accounts and packages: two statements for many rows.
 pub(super) async fn write_accounts(
     connection: &mut AnyConnection,
     accounts: &HashMap<i64, Loaded>,
 ) -> Result<()> {
-    for loaded in accounts.values().filter(|loaded| loaded.changed) {
-        let state = &loaded.state;
-        sqlx::query(
-            "UPDATE account_state SET quota_day = $1, quota_day_used = $2, quota_month = $3, quota_month_used = $4, \
-             free_left = $5, free_day = $6, free_day_used = $7, payg_mails = $8, ledger_sequence = $9, alert_floor = $10, \
-             changed_at = $11 WHERE account_id = $12",
-        )
-        .bind(state.allowance.day)
-        .bind(state.allowance.day_used)
-        .bind(state.allowance.month)
-        .bind(state.allowance.month_used)
-        .bind(state.free.total_left)
-        .bind(state.free.day)
-        .bind(state.free.day_used)
-        .bind(state.pay_as_you_go_mails)
-        .bind(loaded.sequence)
-        .bind(loaded.alert.floor)
-        .bind(loaded.now.0)
-        .bind(state.account_id)
-        .execute(&mut *connection)
+    let changed: Vec<&Loaded> = accounts.values().filter(|loaded| loaded.changed).collect();
+    ACCOUNTS
+        .run(connection, &changed, |query, loaded| {
+            let state = &loaded.state;
+            query
+                .bind(state.account_id)
+                .bind(state.allowance.day)
+                .bind(state.allowance.day_used)
+                .bind(state.allowance.month)
+                .bind(state.allowance.month_used)
+                .bind(state.free.total_left)
+                .bind(state.free.day)
+                .bind(state.free.day_used)
+                .bind(state.pay_as_you_go_mails)
+                .bind(loaded.sequence)
+                .bind(loaded.alert.floor)
+                .bind(loaded.now.0)
+        })
         .await?;
-        for package in &state.packages {
-            let before = loaded.before.get(&package.instance_id);
-            if before.map(|before| before.remaining) != Some(package.remaining) {
-                let floor = before.map_or(alert::DISARMED, |before| before.alert.floor);
-                sqlx::query("UPDATE package SET remaining = $1, alert_floor = $2 WHERE account_id = $3 AND instance_id = $4")
-                    .bind(package.remaining)
-                    .bind(floor)
-                    .bind(state.account_id)
-                    .bind(package.instance_id.clone())
-                    .execute(&mut *connection)
-                    .await?;
-            }
-        }
-    }
+    let packages =
+        changed.iter().flat_map(|loaded| loaded.state.packages.iter().map(move |package| (*loaded, package)));
+    let packages: Vec<_> = packages
+        .filter(|(loaded, package)| loaded.remaining_before(&package.instance_id) != Some(package.remaining))
+        .collect();
+    PACKAGES
+        .run(connection, &packages, |query, (loaded, package)| {
+            let floor = loaded.before.get(&package.instance_id).map(|before| before.alert.floor);
+            query
+                .bind(loaded.state.account_id)
+                .bind(package.instance_id.clone())
+                .bind(package.remaining)
+                .bind(floor.unwrap_or(alert::DISARMED))
+        })
+        .await?;
     Ok(())
 }
 

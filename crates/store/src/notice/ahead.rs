@@ -94,7 +94,14 @@ impl Store {
                 .await?;
             for row in &rows {
                 last = row.try_get(0)?;
-                let (owed, zone) = owed_of(row)?;
+                let (owed, zone) = match owed_of(row) {
+                    Ok(owed) => owed,
+                    // One account that cannot be read holds up no other.
+                    Err(error) => {
+                        tracing::error!(account_id = last, %error, "an account cannot be told of a coming collection");
+                        continue;
+                    }
+                };
                 let due = causes(&owed, policy, lead_days, &zone, self.now());
                 if owed.is_short(price) && !self.are_told(last, &due.keys).await? {
                     told += self.announce_collection(last, price, policy, lead_days).await?;

@@ -33,6 +33,8 @@ pub struct DueNotice {
     pub key: String,
     pub lead_days: i64,
     pub due_at: UnixMicros,
+    /// No longer worth saying from then on.
+    pub until_at: UnixMicros,
     pub facts: NoticeFacts,
     /// The package it is about, as it is now.
     pub package: Option<PackageRow>,
@@ -108,8 +110,8 @@ impl Store {
         channel: Channel,
         word: &(dyn Fn(&Handover) -> Dispatch + Send + Sync),
     ) -> Result<(u64, u64)> {
-        // Before the transaction: the first id of a process writes, and SQLite has one writer.
-        let mut dispatch_id = self.next_id().await?;
+        // Ids inside the transaction come from memory: joining as a node writes, and SQLite has one writer.
+        let node = self.node().await?;
         let Some(account) = self.account(account_id).await? else { return Ok((0, 0)) };
         let mut transaction = self.begin().await?;
         lock(self, &mut transaction, account_id).await?;
@@ -125,7 +127,7 @@ impl Store {
         }
         let mut made = 0;
         for (kind, notices) in groups(due) {
-            let account = account.clone();
+            let (account, dispatch_id) = (account.clone(), node.ids.next(now));
             let handover =
                 Handover { account, contact: contact.clone(), channel, kind, notices, dispatch_id, now };
             let dispatch = word(&handover);
@@ -135,7 +137,6 @@ impl Store {
             }
             hand_over(&mut transaction, &handover, dispatch).await?;
             made += 1;
-            dispatch_id = self.next_id().await?;
         }
         let count = skipped.len() as u64;
         skip(&mut transaction, account_id, channel, skipped, now).await?;
@@ -181,6 +182,7 @@ async fn take_due(
     .bind(NOTICES_MAX)
     .fetch_all(&mut *connection)
     .await?;
+    let money = Money::of(connection, account_id).await?;
     let (mut due, mut skipped) = (Vec::new(), Vec::new());
     for row in &rows {
         let (key, instance): (String, String) = (row.try_get(0)?, row.try_get(1)?);
@@ -190,12 +192,13 @@ async fn take_due(
             false => one_package(connection, account_id, &instance).await?,
         };
         let until: i64 = row.try_get(4)?;
-        match moot(&facts, package.as_ref(), until, now) {
+        match moot(&facts, package.as_ref(), until, now).or_else(|| money.overtook(&facts)) {
             Some(reason) => skipped.push((key, reason)),
             None => due.push(DueNotice {
                 key,
                 lead_days: row.try_get(2)?,
                 due_at: UnixMicros(row.try_get(3)?),
+                until_at: UnixMicros(until),
                 facts,
                 package,
             }),
@@ -225,6 +228,43 @@ fn moot(
     (now.0 >= until).then_some("the service did not run while it was worth saying")
 }
 
+/// An account's money at the hand-over, under its lock.
+struct Money {
+    is_overdue: bool,
+    open_micros: i64,
+    available_micros: i64,
+}
+
+impl Money {
+    async fn of(connection: &mut AnyConnection, account_id: i64) -> Result<Money> {
+        let row = sqlx::query(
+            "SELECT overdue_since, open_micros, cash_micros, credit_limit_micros FROM account_state WHERE account_id = $1",
+        )
+        .bind(account_id)
+        .fetch_one(connection)
+        .await?;
+        let (cash, limit): (i64, i64) = (row.try_get(2)?, row.try_get(3)?);
+        Ok(Money {
+            is_overdue: row.try_get::<Option<i64>, _>(0)?.is_some(),
+            open_micros: row.try_get(1)?,
+            available_micros: cash.saturating_add(limit),
+        })
+    }
+
+    /// Why what was true when the notice was made is not any more: somebody paid in between.
+    fn overtook(&self, facts: &NoticeFacts) -> Option<&'static str> {
+        match facts {
+            NoticeFacts::Overdue { .. } if !self.is_overdue => Some("it was paid before it was said"),
+            NoticeFacts::CollectionAhead { available_micros, .. }
+                if self.available_micros > *available_micros && self.available_micros >= self.open_micros =>
+            {
+                Some("money came in before it was said")
+            }
+            _ => None,
+        }
+    }
+}
+
 async fn hand_over(connection: &mut AnyConnection, handover: &Handover, dispatch: Dispatch) -> Result<()> {
     let account_id = handover.account.account_id;
     match dispatch {
@@ -241,17 +281,14 @@ async fn hand_over(connection: &mut AnyConnection, handover: &Handover, dispatch
         }
         Dispatch::Email(mail) => enqueue_unpaid(connection, &mail.submission, handover.now).await?,
         Dispatch::Sms { text } => {
-            let ends = handover.notices.iter().filter_map(|notice| notice.package.as_ref());
-            let last = ends.map(|row| row.package.ends_at).max();
+            let until = handover.notices.iter().map(|notice| notice.until_at).max();
             let text = OutboundSms {
                 account_id,
                 sms_id: handover.dispatch_id,
                 phone: handover.contact.phone.clone(),
                 text,
                 attempts: 0,
-                until_at: last
-                    .filter(|_| handover.kind == NoticeKind::Expiry)
-                    .unwrap_or(handover.now.plus_micros(super::NEWS_MICROS)),
+                until_at: until.unwrap_or(handover.now.plus_micros(super::NEWS_MICROS)),
             };
             sms::insert(connection, &text, handover.now).await?;
         }

@@ -231,6 +231,21 @@ impl Store {
         rows.iter().map(row_of).collect()
     }
 
+    /// What became of an account's notices, and what comes: those that are done, the latest first, then those that
+    /// wait, the next due first; at most `limit` of each.
+    pub async fn notice_history(&self, account_id: i64, limit: i64) -> Result<Vec<NoticeRow>> {
+        let mut found = Vec::new();
+        for part in ["state <> 0 ORDER BY done_at DESC, due_at DESC", "state = 0 ORDER BY due_at"] {
+            let sql = format!("{ROW} WHERE account_id = $1 AND {part}, notice_key, channel LIMIT $2");
+            let rows =
+                sqlx::query(AssertSqlSafe(sql)).bind(account_id).bind(limit).fetch_all(self.read()).await?;
+            for row in &rows {
+                found.push(row_of(row)?);
+            }
+        }
+        Ok(found)
+    }
+
     /// The notices about one package, in the order in which they are due.
     pub async fn package_notices(&self, account_id: i64, instance_id: &str) -> Result<Vec<NoticeRow>> {
         let sql =

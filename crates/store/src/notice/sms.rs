@@ -61,7 +61,7 @@ pub(super) async fn insert(connection: &mut AnyConnection, sms: &OutboundSms, no
 }
 
 impl Store {
-    /// Claims texts that are due: nobody else gets them before `claimed_until`.
+    /// Claims texts that are due: nobody else gets them before `claimed_until`. What is not true any more is given up.
     pub async fn claim_sms(&self, claimed_until: UnixMicros, limit: i64) -> Result<Vec<OutboundSms>> {
         let now = self.now();
         let due = sqlx::query("SELECT 1 FROM sms WHERE state = 0 AND next_at <= $1 LIMIT 1")
@@ -89,6 +89,16 @@ impl Store {
                 attempts: row.try_get(4)?,
                 until_at: UnixMicros(row.try_get(5)?),
             };
+            if is_overtaken(&mut transaction, sms.account_id, sms.sms_id).await? {
+                sqlx::query("UPDATE sms SET state = 2, done_at = $1, error = $2 WHERE account_id = $3 AND sms_id = $4")
+                    .bind(now.0)
+                    .bind("what it says was paid before it was said")
+                    .bind(sms.account_id)
+                    .bind(sms.sms_id)
+                    .execute(&mut *transaction)
+                    .await?;
+                continue;
+            }
             sqlx::query(
                 "UPDATE sms SET next_at = $1, attempts = attempts + 1 WHERE account_id = $2 AND sms_id = $3",
             )
@@ -166,6 +176,20 @@ impl Store {
             .await?;
         rows.iter().map(sms_of).collect()
     }
+}
+
+/// Whether a text says that the account is overdue while it is not any more: a gateway that was away must not bring it
+/// after "restored".
+async fn is_overtaken(connection: &mut AnyConnection, account_id: i64, sms_id: i64) -> Result<bool> {
+    let row = sqlx::query(
+        "SELECT 1 FROM notice n JOIN account_state s ON s.account_id = n.account_id \
+         WHERE n.account_id = $1 AND n.dispatch_id = $2 AND n.channel = 'sms' AND n.kind = 'overdue' AND s.overdue_since IS NULL",
+    )
+    .bind(account_id)
+    .bind(sms_id)
+    .fetch_optional(connection)
+    .await?;
+    Ok(row.is_some())
 }
 
 fn sms_of(row: &AnyRow) -> Result<SmsRow> {

@@ -13,14 +13,14 @@ use serde::{Deserialize, Serialize};
 use sqlx::AnyConnection;
 
 use super::purchase::{NewPackages, Receipt};
-use super::repeat::Repeat;
-use super::{PackageRow, PurchaseError, one_package};
+use super::{PackageRow, PurchaseError, earlier, one_package};
 use crate::admission::Nonce;
 use crate::audit::{Actor, Deed};
 use crate::books::Books;
 use crate::collection::{SettlementCause, settle};
 use crate::notice::withdraw;
 use crate::order::{NewOrder, OrderKind};
+use crate::repeat::Repeat;
 use crate::setting::{Counted, next_counted_id};
 use crate::{Result, Store};
 
@@ -64,18 +64,18 @@ impl Store {
         let (settlement_id, audit_id) = (self.next_id().await?, self.next_id().await?);
         let repeat = Repeat {
             account_id: request.account_id,
-            key: request.idempotency_key.as_deref(),
-            nonce: request.nonce.as_ref(),
+            key: request.idempotency_key.clone(),
             fingerprint: format!("refund {}", request.instance_id),
         };
         let mut transaction = self.begin().await?;
         let mut books = self.books(&mut transaction, request.account_id).await?;
-        if let Some(receipt) = repeat.earlier(&mut transaction, books.now).await? {
+        let nonce = request.nonce.as_ref();
+        if let Some(receipt) = earlier(&repeat, nonce, &mut transaction, books.now).await? {
             transaction.commit().await?;
             return Ok(receipt);
         }
         let row = wanted(&mut transaction, request.account_id, &request.instance_id).await?;
-        returnable(&row.package, books.now)
+        returnable(&row.package, row.specification, books.now)
             .map_err(|why| PurchaseError::NotReturnable { instance_id: request.instance_id.clone(), why })?;
         let order_id = next_counted_id(&mut transaction, Counted::Order).await?;
         let amount = paid_for(&row);
@@ -123,18 +123,18 @@ impl Store {
         let audit_id = self.next_id().await?;
         let repeat = Repeat {
             account_id: request.account_id,
-            key: request.idempotency_key.as_deref(),
-            nonce: request.nonce.as_ref(),
+            key: request.idempotency_key.clone(),
             fingerprint: format!("upgrade {} to {}", request.instance_id, request.specification),
         };
         let mut transaction = self.begin().await?;
         let mut books = self.books(&mut transaction, request.account_id).await?;
-        if let Some(receipt) = repeat.earlier(&mut transaction, books.now).await? {
+        let nonce = request.nonce.as_ref();
+        if let Some(receipt) = earlier(&repeat, nonce, &mut transaction, books.now).await? {
             transaction.commit().await?;
             return Ok(receipt);
         }
         let row = wanted(&mut transaction, request.account_id, &request.instance_id).await?;
-        let total = upgrade_price(&row.package, paid_for(&row), offer, books.now)
+        let total = upgrade_price(&row.package, row.specification, paid_for(&row), offer, books.now)
             .map_err(|why| PurchaseError::NotUpgradable { instance_id: request.instance_id.clone(), why })?;
         let order_id = next_counted_id(&mut transaction, Counted::Order).await?;
         let replaced_by = instance_ids.first().cloned();

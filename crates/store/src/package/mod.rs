@@ -5,21 +5,22 @@
 //! | `mod` | the rows, read |
 //! | `purchase` | buying, also as a renewal |
 //! | `change` | refund and exchange of untouched ones (R12) |
-//! | `repeat` | the same request again under its idempotency key (R26) |
 //! | `phase` | validity begins and ends: alerts, lapse (R13, R15) |
 
 mod change;
 mod phase;
 mod purchase;
-mod repeat;
 
 use indicia_domain::ledger::change::{NotRenewable, NotReturnable, NotUpgradable};
 use indicia_domain::ledger::package::{Closed, Package, PackageStatus};
 use indicia_domain::money::MoneyMicros;
 use indicia_domain::time::{self, UnixMicros};
+use serde::de::DeserializeOwned;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
+use crate::admission::Nonce;
+use crate::repeat::{KeyError, Repeat};
 use crate::{Result, Store, StoreError};
 
 pub use change::{RefundReceipt, RefundRequest, UpgradeRequest};
@@ -60,6 +61,8 @@ pub enum PurchaseError {
     StartOutOfRange,
     #[error("this costs {price}, the balance is {balance}; put money on the account first")]
     InsufficientBalance { price: MoneyMicros, balance: MoneyMicros },
+    #[error("the account has unpaid bills of {0} that are due; pay them first, then packages can be bought")]
+    Overdue(MoneyMicros),
     #[error("the idempotency key was used for another request; use a new key for a new one")]
     IdempotencyConflict,
     #[error("the request's nonce was used before; sign the request anew")]
@@ -83,6 +86,32 @@ pub enum PurchaseError {
 impl From<sqlx::Error> for PurchaseError {
     fn from(error: sqlx::Error) -> Self {
         PurchaseError::Store(error.into())
+    }
+}
+
+impl From<KeyError> for PurchaseError {
+    fn from(error: KeyError) -> Self {
+        match error {
+            KeyError::Conflict => PurchaseError::IdempotencyConflict,
+            KeyError::Store(error) => PurchaseError::Store(error),
+        }
+    }
+}
+
+/// The answer that a request got the first time (R26); else keeps the nonce of a signed one, so that it can be carried
+/// out.
+async fn earlier<T: DeserializeOwned>(
+    repeat: &Repeat,
+    nonce: Option<&Nonce>,
+    connection: &mut AnyConnection,
+    now: UnixMicros,
+) -> Result<Option<T>, PurchaseError> {
+    if let Some(answer) = repeat.answer(connection).await? {
+        return Ok(Some(answer));
+    }
+    match nonce {
+        Some(nonce) if !nonce.keep(connection, now).await? => Err(PurchaseError::NonceReplayed),
+        _ => Ok(None),
     }
 }
 

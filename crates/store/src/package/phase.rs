@@ -26,25 +26,37 @@ impl Store {
     /// Looks at the packages whose validity has begun or ended since the last look. `expiry_leads`: days before the
     /// end (R14), for packages that were bought before there were notices.
     pub async fn pass_phases(&self, expiry_leads: &[i64]) -> Result<Phases> {
-        let mut seen = Phases::default();
+        let (mut seen, mut failure) = (Phases::default(), None);
+        let mut after = (i64::MIN, String::new());
         loop {
             let rows = sqlx::query(
-                "SELECT account_id, instance_id FROM package WHERE phase_at <= $1 ORDER BY phase_at LIMIT $2",
+                "SELECT phase_at, account_id, instance_id FROM package \
+                 WHERE phase_at <= $1 AND (phase_at > $2 OR (phase_at = $3 AND instance_id > $4)) \
+                 ORDER BY phase_at, instance_id LIMIT $5",
             )
             .bind(self.now().0)
+            .bind(after.0)
+            .bind(after.0)
+            .bind(after.1.clone())
             .bind(PACKAGES_MAX)
             .fetch_all(self.read())
             .await?;
             for row in &rows {
-                let (account_id, instance_id): (i64, String) = (row.try_get(0)?, row.try_get(1)?);
-                match self.pass_phase(account_id, &instance_id, expiry_leads).await? {
-                    Some(false) => seen.begun += 1,
-                    Some(true) => seen.ended += 1,
-                    None => {}
+                let (account_id, instance_id): (i64, String) = (row.try_get(1)?, row.try_get(2)?);
+                // One account that fails holds up no other.
+                match self.pass_phase(account_id, &instance_id, expiry_leads).await {
+                    Ok(Some(false)) => seen.begun += 1,
+                    Ok(Some(true)) => seen.ended += 1,
+                    Ok(None) => {}
+                    Err(error) => {
+                        tracing::error!(account_id, instance_id, %error, "what begins or ends for a package could not be seen");
+                        failure = Some(error);
+                    }
                 }
+                after = (row.try_get(0)?, instance_id);
             }
             if rows.len() < PACKAGES_MAX as usize {
-                return Ok(seen);
+                return failure.map_or(Ok(seen), Err);
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use indicia_domain::ledger::alert::DISARMED;
 use indicia_domain::ledger::change::renewal_start;
-use indicia_domain::ledger::package::Package;
+use indicia_domain::ledger::package::{Closed, Package};
 use indicia_domain::ledger::price::{Offer, PriceList};
 use indicia_domain::ledger::{Kind, LedgerAccount, Unit, Validity};
 use indicia_domain::money::MoneyMicros;
@@ -10,13 +10,13 @@ use indicia_domain::time::{self, UnixMicros};
 use serde::{Deserialize, Serialize};
 use sqlx::{AnyConnection, Row};
 
-use super::repeat::Repeat;
-use super::{PackageRow, PurchaseError, one_package};
+use super::{PackageRow, PurchaseError, earlier, one_package};
 use crate::admission::Nonce;
 use crate::audit::{Actor, Deed};
 use crate::books::{Books, Entry};
 use crate::notice::{NewNotice, NoticeFacts, schedule};
 use crate::order::{NewOrder, OrderKind};
+use crate::repeat::Repeat;
 use crate::setting::{Counted, next_counted_id};
 use crate::{Result, Store};
 
@@ -93,13 +93,13 @@ impl Store {
         let starts = request.starts_at.map_or("now".to_owned(), |at| at.0.to_string());
         let repeat = Repeat {
             account_id: request.account_id,
-            key: request.idempotency_key.as_deref(),
-            nonce: request.nonce.as_ref(),
+            key: request.idempotency_key.clone(),
             fingerprint: format!("purchase {} x {} from {starts}", request.specification, request.quantity),
         };
         let mut transaction = self.begin().await?;
         let mut books = self.books(&mut transaction, request.account_id).await?;
-        if let Some(receipt) = repeat.earlier(&mut transaction, books.now).await? {
+        let nonce = request.nonce.as_ref();
+        if let Some(receipt) = earlier(&repeat, nonce, &mut transaction, books.now).await? {
             transaction.commit().await?;
             return Ok(receipt);
         }
@@ -128,13 +128,13 @@ impl Store {
         let audit_id = self.next_id().await?;
         let repeat = Repeat {
             account_id: request.account_id,
-            key: request.idempotency_key.as_deref(),
-            nonce: request.nonce.as_ref(),
+            key: request.idempotency_key.clone(),
             fingerprint: format!("renew {}", request.instance_id),
         };
         let mut transaction = self.begin().await?;
         let mut books = self.books(&mut transaction, request.account_id).await?;
-        if let Some(receipt) = repeat.earlier(&mut transaction, books.now).await? {
+        let nonce = request.nonce.as_ref();
+        if let Some(receipt) = earlier(&repeat, nonce, &mut transaction, books.now).await? {
             transaction.commit().await?;
             return Ok(receipt);
         }
@@ -194,6 +194,10 @@ impl Store {
         new: NewPackages<'_>,
         prices: &PriceList,
     ) -> Result<Receipt, PurchaseError> {
+        // Money on the balance of an account in arrears belongs to its bills.
+        if books.due.0 > 0 {
+            return Err(PurchaseError::Overdue(books.due));
+        }
         // A package is paid for in advance: the credit limit is for bills.
         if books.cash() < new.total {
             return Err(PurchaseError::InsufficientBalance { price: new.total, balance: books.cash() });
@@ -299,19 +303,29 @@ pub(super) fn expiry_notices(
         .collect()
 }
 
+/// The package that renews `instance_id`, or the larger one that its renewal was exchanged for; `None` if there is none
+/// or it was refunded.
 async fn renewal_of(
     connection: &mut AnyConnection,
     account_id: i64,
     instance_id: &str,
 ) -> Result<Option<String>> {
-    let row = sqlx::query(
-        "SELECT instance_id FROM package WHERE account_id = $1 AND renewal_of = $2 AND refunded_at IS NULL",
-    )
-    .bind(account_id)
-    .bind(instance_id.to_owned())
-    .fetch_optional(connection)
-    .await?;
-    Ok(row.map(|row| row.try_get(0)).transpose()?)
+    let rows = sqlx::query("SELECT instance_id FROM package WHERE account_id = $1 AND renewal_of = $2")
+        .bind(account_id)
+        .bind(instance_id.to_owned())
+        .fetch_all(&mut *connection)
+        .await?;
+    for row in &rows {
+        let mut renewal: String = row.try_get(0)?;
+        while let Some(found) = one_package(connection, account_id, &renewal).await? {
+            match (found.package.closed, found.replaced_by) {
+                (None, _) => return Ok(Some(renewal)),
+                (Some(Closed::Upgrade), Some(larger)) => renewal = larger,
+                (Some(_), _) => break,
+            }
+        }
+    }
+    Ok(None)
 }
 
 fn start_of(
@@ -321,7 +335,7 @@ fn start_of(
 ) -> Result<UnixMicros, PurchaseError> {
     let Some(wanted) = wanted else { return Ok(now) };
     let latest = time::validity_end(zone, now, 6);
-    if wanted.0 < now.0 - 5 * time::MINUTE_MICROS || wanted > latest {
+    if wanted.0 < now.0 - 5 * time::MINUTE_MICROS || wanted >= latest {
         return Err(PurchaseError::StartOutOfRange);
     }
     Ok(wanted.max(now))

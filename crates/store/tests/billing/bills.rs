@@ -1,13 +1,16 @@
 //! R10: bills by the clock hour, made late, twice and by two nodes at once.
 
+use indicia_domain::mail::admission::Policy;
 use indicia_domain::money::MoneyMicros;
 use indicia_domain::time::{HOUR_MICROS, UnixMicros, local_month_numbered, month_number, zone};
+use indicia_store::admission::Admission;
 use indicia_store::bill::{BillQuery, BillingRound};
 use indicia_store::queue::Cancelled;
 
 use crate::engines::Bench;
 use crate::on_both_engines;
-use crate::support::money::{Customer, PRICE, at, collection, prices};
+use crate::support::money::{Customer, PRICE, at, collection, policy, prices};
+use crate::support::names;
 
 on_both_engines!(
     r10_an_hour_is_billed_when_it_is_over_and_not_a_microsecond_before,
@@ -15,7 +18,7 @@ on_both_engines!(
     r10_late_and_repeated_jobs_change_nothing,
     r10_more_hours_than_one_transaction_takes_are_billed_in_one_round,
     r10_mails_given_back_after_their_bill_make_a_credit_note,
-    r10_a_corrected_hour_keeps_its_price,
+    r10_an_hour_keeps_the_price_of_its_first_mail,
     r10_the_hours_add_up_to_the_month,
     r26_two_nodes_make_each_bill_once,
 );
@@ -144,7 +147,7 @@ async fn r10_mails_given_back_after_their_bill_make_a_credit_note(bench: Bench) 
     customer.account.verify().await;
 }
 
-async fn r10_a_corrected_hour_keeps_its_price(bench: Bench) {
+async fn r10_an_hour_keeps_the_price_of_its_first_mail(bench: Bench) {
     let customer = Customer::new(&bench, "UTC").await;
     customer.pays("p1", 10_000_000).await;
     let first = customer.send(300).await;
@@ -160,7 +163,18 @@ async fn r10_a_corrected_hour_keeps_its_price(bench: Bench) {
     customer.store.make_bills(&dearer, &collection()).await.expect("billed");
     let seen: Vec<_> =
         customer.bills().await.iter().map(|bill| (bill.number, bill.price.0, bill.amount.0)).collect();
-    assert_eq!(seen, [(1, PRICE, 2_000_000), (2, PRICE, -1_000_000), (1, 9_999, 3_000_000)]);
+    let then = [(1, PRICE, 2_000_000), (2, PRICE, -1_000_000), (1, PRICE, 1_000_000)];
+    assert_eq!(seen, then, "what was accepted under the old list is billed by it");
+
+    // A node with the new list accepts from now on.
+    let policy = Policy { pay_as_you_go: MoneyMicros(9_999), ..policy() };
+    let (admission, _) = Admission::start(customer.store.clone(), policy, None);
+    admission.submit(customer.account.mail(&names(300)).await).await.expect("accepted");
+    customer.send(300).await;
+    bench.clock.advance_micros(HOUR_MICROS);
+    customer.store.make_bills(&prices(), &collection()).await.expect("billed");
+    let last = customer.bills().await.pop().expect("a bill");
+    assert_eq!((last.price.0, last.amount.0), (9_999, 6_000_000), "an hour has one price: its first mail's");
     customer.account.verify().await;
 }
 

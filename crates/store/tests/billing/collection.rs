@@ -161,7 +161,11 @@ async fn r11_a_payment_that_does_not_suffice_pays_the_oldest_whole_bills(bench: 
 async fn r11_the_credit_limit_is_spent_before_the_account_is_overdue(bench: Bench) {
     let customer = Customer::new(&bench, "UTC").await;
     let by = operator();
-    customer.store.set_credit_limit(customer.id, MoneyMicros(150_000), "known for years", &by).await.unwrap();
+    customer
+        .store
+        .set_credit_limit(customer.id, MoneyMicros(150_000), "known for years", &by, None)
+        .await
+        .unwrap();
     for (cash, overdue) in [(-100_000, false), (-100_000, true)] {
         customer.send(30).await;
         bench.clock.advance_micros(HOUR_MICROS);
@@ -179,9 +183,9 @@ async fn r11_the_credit_limit_is_spent_before_the_account_is_overdue(bench: Benc
 async fn r11_raising_the_credit_limit_restores_at_once(bench: Bench) {
     let customer = overdue(&bench).await;
     let by = operator();
-    customer.store.set_credit_limit(customer.id, MoneyMicros(99_999), "a little", &by).await.unwrap();
+    customer.store.set_credit_limit(customer.id, MoneyMicros(99_999), "a little", &by, None).await.unwrap();
     assert!(is_overdue(&customer).await);
-    customer.store.set_credit_limit(customer.id, MoneyMicros(100_000), "enough", &by).await.unwrap();
+    customer.store.set_credit_limit(customer.id, MoneyMicros(100_000), "enough", &by, None).await.unwrap();
     assert!(!is_overdue(&customer).await);
     let numbers = customer.numbers().await;
     assert_eq!((numbers.cash.0, numbers.credit_limit.0, numbers.due.0), (-100_000, 100_000, 0));

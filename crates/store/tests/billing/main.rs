@@ -6,7 +6,9 @@ mod engines;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod arrears;
 mod bills;
+mod by_hand;
 mod collection;
 mod payments;
 mod refunds;

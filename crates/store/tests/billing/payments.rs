@@ -3,7 +3,7 @@
 
 use indicia_domain::ledger::{Kind, LedgerAccount, Unit};
 use indicia_domain::money::MoneyMicros;
-use indicia_domain::time::{HOUR_MICROS, UnixMicros};
+use indicia_domain::time::{HOUR_MICROS, SECOND_MICROS, UnixMicros};
 use indicia_store::money::{AdjustError, Adjusted, Adjustment, CreditError, TopUpDone};
 use indicia_store::package::{PurchaseError, PurchaseRequest};
 
@@ -15,6 +15,8 @@ use crate::support::operator;
 on_both_engines!(
     r26_a_payment_counts_once_by_its_event_and_by_itself,
     r26_a_payment_told_to_two_nodes_at_once_counts_once,
+    r26_a_payment_told_for_many_accounts_at_once_is_booked_to_one,
+    r27_a_payment_and_its_line_have_one_instant,
     r27_adjustments_are_lines_with_a_reason,
     r27_who_did_what_is_noted,
     r07_r12_bad_requests_leave_nothing_behind,
@@ -63,6 +65,62 @@ async fn r26_a_payment_told_to_two_nodes_at_once_counts_once(bench: Bench) {
     other.close().await;
 }
 
+async fn r26_a_payment_told_for_many_accounts_at_once_is_booked_to_one(bench: Bench) {
+    let other = bench.second_node().await;
+    let mut customers = Vec::new();
+    for _ in 0..8 {
+        customers.push(Customer::new(&bench, "UTC").await);
+    }
+    for round in 0..12 {
+        let mut told = Vec::new();
+        for (number, customer) in customers.iter().enumerate() {
+            // By turns the event differs, the payment does, and neither.
+            let (own, same) = (format!("{round}-{number}"), format!("{round}"));
+            let (payment, event) = match round % 3 {
+                0 => (&same, &own),
+                1 => (&own, &same),
+                _ => (&same, &same),
+            };
+            let (payment, event) = (format!("pi_{payment}"), format!("evt_{event}"));
+            let payment = customer.payment(&payment, &event, 1_000);
+            let store = if number % 2 == 0 { bench.store.clone() } else { other.clone() };
+            told.push(tokio::spawn(async move { store.top_up(&payment).await }));
+        }
+        let mut booked = 0;
+        for answer in told {
+            match answer.await.expect("no panic") {
+                Ok(done) => booked += usize::from(done.booked),
+                Err(CreditError::BookedOtherwise { amount, .. }) => assert_eq!(amount.0, 1_000),
+                Err(error) => panic!("round {round}: {error}"),
+            }
+        }
+        assert_eq!(booked, 1, "round {round}");
+    }
+    let mut cash = 0;
+    for customer in &customers {
+        cash += customer.numbers().await.cash.0;
+        customer.account.verify().await;
+    }
+    assert_eq!(cash, 12_000);
+    other.close().await;
+}
+
+async fn r27_a_payment_and_its_line_have_one_instant(bench: Bench) {
+    let customer = Customer::new(&bench, "UTC").await;
+    customer.pays("p1", 1).await;
+    bench.clock.advance_micros(-SECOND_MICROS);
+    customer.pays("p2", 1).await;
+    let rows = customer.store.top_ups(Some(customer.id), UnixMicros(0), UnixMicros(i64::MAX), 10).await;
+    for row in rows.expect("read") {
+        let lines = customer.store.transaction_lines(customer.id, row.transaction_id).await.expect("read");
+        assert_eq!(
+            lines[0].at, row.at,
+            "{}: the account's time, however slow the clock",
+            row.payment_reference
+        );
+    }
+}
+
 fn adjustment(customer: &Customer, what: Adjusted) -> Adjustment {
     Adjustment { account_id: customer.id, what, reason: "ticket 4711".to_owned() }
 }
@@ -82,8 +140,8 @@ async fn r27_adjustments_are_lines_with_a_reason(bench: Bench) {
         (package(5), LedgerAccount::Granted, LedgerAccount::Package(instance.clone()), 5, 11),
         (package(-11), LedgerAccount::Package(instance.clone()), LedgerAccount::Granted, 11, 0),
     ] {
-        let transaction = customer.store.adjust(&adjustment(&customer, what), &by).await.expect("adjusted");
-        let lines = customer.store.transaction_lines(customer.id, transaction).await.unwrap();
+        let done = customer.store.adjust(&adjustment(&customer, what), &by, None).await.expect("adjusted");
+        let lines = customer.store.transaction_lines(customer.id, done.transaction_id).await.unwrap();
         let line = &lines[0];
         assert_eq!((lines.len(), line.kind, &line.memo[..]), (1, Kind::Adjustment, "ticket 4711"));
         assert_eq!((&line.from, &line.to, line.amount, line.after), (&from, &to, amount, after));
@@ -104,11 +162,12 @@ async fn r27_adjustments_are_lines_with_a_reason(bench: Bench) {
         (package(i64::MAX), "at most"),
         (Adjusted::PackageMails { instance_id: "DMBAG-1".into(), mails: 1 }, "has no package"),
     ] {
-        let refused = customer.store.adjust(&adjustment(&customer, what), &by).await.expect_err("refused");
+        let refused =
+            customer.store.adjust(&adjustment(&customer, what), &by, None).await.expect_err("refused");
         assert!(refused.to_string().contains(expected), "{refused}");
     }
     let nameless = Adjustment { reason: "  ".into(), ..adjustment(&customer, Adjusted::FreeMails(1)) };
-    assert!(matches!(customer.store.adjust(&nameless, &by).await, Err(AdjustError::NoReason)));
+    assert!(matches!(customer.store.adjust(&nameless, &by, None).await, Err(AdjustError::NoReason)));
     assert_eq!(dump(&bench).await, before, "nothing is written on an error");
 }
 
@@ -116,15 +175,15 @@ async fn r27_who_did_what_is_noted(bench: Bench) {
     let customer = Customer::new(&bench, "UTC").await;
     let by = operator();
     customer.pays("p1", 100_000).await;
-    customer.store.credit(customer.id, MoneyMicros(200_000), "cheque", &by).await.unwrap();
+    customer.store.credit(customer.id, MoneyMicros(200_000), "cheque", &by, None).await.unwrap();
     let instance = customer.buy(10).await;
     customer.store.upgrade(&customer.exchange(&instance, 40), &prices()).await.expect("upgraded");
     let larger =
         customer.packages().await.into_iter().find(|row| row.closed_at.is_none()).expect("one is open");
     customer.store.renew(&customer.renewal(&larger.package.instance_id), &prices()).await.expect("renewed");
     customer.refund(&larger.package.instance_id).await.expect("refunded");
-    customer.store.set_credit_limit(customer.id, MoneyMicros(1), "trust", &by).await.unwrap();
-    customer.store.adjust(&adjustment(&customer, Adjusted::FreeMails(1)), &by).await.unwrap();
+    customer.store.set_credit_limit(customer.id, MoneyMicros(1), "trust", &by, None).await.unwrap();
+    customer.store.adjust(&adjustment(&customer, Adjusted::FreeMails(1)), &by, None).await.unwrap();
     let log = customer.store.audit_log(Some(customer.id), None, 100).await.unwrap();
     let seen: Vec<_> = log.iter().rev().map(|entry| (entry.actor.as_str(), entry.action.as_str())).collect();
     let operator = "operator ann@example.org";
@@ -206,13 +265,13 @@ async fn r07_r12_bad_requests_leave_nothing_behind(bench: Bench) {
     for (micros, expected) in
         [(0, "changes nothing"), (-10_001, "cannot be taken"), (i64::MIN, "larger than")]
     {
-        let refused = customer.store.credit(customer.id, MoneyMicros(micros), "test", &by).await;
+        let refused = customer.store.credit(customer.id, MoneyMicros(micros), "test", &by, None).await;
         assert!(refused.as_ref().is_err_and(|refused| refused.to_string().contains(expected)), "{refused:?}");
     }
     for micros in [-1, i64::MIN, i64::MAX] {
         customer
             .store
-            .set_credit_limit(customer.id, MoneyMicros(micros), "test", &by)
+            .set_credit_limit(customer.id, MoneyMicros(micros), "test", &by, None)
             .await
             .expect_err("refused");
     }

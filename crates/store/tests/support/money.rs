@@ -38,7 +38,13 @@ pub fn collection() -> CollectionPolicy {
 
 /// No free credit, and a quota that is never reached.
 pub fn policy() -> Policy {
-    Policy { free_total_mails: 0, free_daily_mails: 0, initial_daily_quota: 1_000_000, ..Policy::default() }
+    Policy {
+        free_total_mails: 0,
+        free_daily_mails: 0,
+        pay_as_you_go: MoneyMicros(PRICE),
+        initial_daily_quota: 1_000_000,
+        ..Policy::default()
+    }
 }
 
 pub fn at(text: &str) -> UnixMicros {
@@ -178,7 +184,7 @@ impl Customer {
 }
 
 /// The tables of the store, less the node's own (heartbeats).
-const TABLES: [&str; 26] = [
+const TABLES: [&str; 25] = [
     "account",
     "account_state",
     "audit",
@@ -187,7 +193,6 @@ const TABLES: [&str; 26] = [
     "content",
     "api_nonce",
     "idempotency",
-    "job_done",
     "ledger",
     "message",
     "notice",

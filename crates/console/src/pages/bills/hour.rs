@@ -25,7 +25,10 @@ use crate::{
     components::{Link, Note, Pager, Tone},
     error::{ConsoleError, page},
     format::{self, Moment},
-    pages::transactions::{parse_token, token_text},
+    pages::{
+        asked::{A_PLACE, asked},
+        transactions::{parse_token, token_text},
+    },
     period::Month,
     session::viewer::{AccountView, here},
     shell::{BILLS, Place, Shell},
@@ -143,7 +146,7 @@ async fn messages(
         instance_id: None,
         from: hour.hour_start,
         before: hour.hour_end,
-        after: parse_token(after),
+        after: asked(after, A_PLACE, parse_token)?,
         limit: MESSAGES_PER_PAGE as i64 + 1,
         newest_first: false,
     };

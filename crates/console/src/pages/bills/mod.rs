@@ -18,7 +18,10 @@ use indicia_domain::{money::MoneyMicros, time::UnixMicros};
 use indicia_store::bill::{Bill, BillQuery};
 use serde::Deserialize;
 
-use super::with_query;
+use super::{
+    asked::{self, A_PLACE, asked},
+    with_query,
+};
 use crate::{
     ConsoleState,
     components::{Badge, Empty, Icon, Link, Pager, Tone},
@@ -161,7 +164,7 @@ pub async fn index(
 ) -> Result<Response, ConsoleError> {
     let present = Month::of(&view.zone, view.now);
     let oldest = Month::of(&view.zone, view.account.created_at);
-    let newest = Month::parse(&query.until).unwrap_or(present).min(present);
+    let newest = asked::month(&query.until)?.unwrap_or(present).min(present);
     let mut month = newest;
     let mut rows = Vec::with_capacity(MONTHS_PER_PAGE);
     while rows.len() < MONTHS_PER_PAGE && (month >= oldest || rows.is_empty()) {
@@ -242,10 +245,11 @@ pub async fn unpaid(
     view: AccountView,
     Query(query): Query<UnpaidQuery>,
 ) -> Result<Response, ConsoleError> {
-    let after = query.after.split_once('-').and_then(|(hour, number)| {
+    let after = asked(&query.after, A_PLACE, |text| {
+        let (hour, number) = text.rsplit_once('-')?;
         let token: (i64, i64) = (hour.parse().ok()?, number.parse().ok()?);
         Some(token)
-    });
+    })?;
     let wanted = BillQuery {
         account_id: view.id(),
         from: UnixMicros(i64::MIN),

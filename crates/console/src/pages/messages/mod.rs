@@ -13,7 +13,10 @@ use indicia_domain::notice::NoticeKind;
 use indicia_store::notice::StationMessage;
 use serde::Deserialize;
 
-use super::with_query;
+use super::{
+    asked::{A_PLACE, choice, number},
+    with_query,
+};
 use crate::{
     ConsoleState,
     components::{Badge, Empty, Icon, Link, Pager, Tone},
@@ -83,8 +86,9 @@ pub async fn list(
     view: AccountView,
     Query(query): Query<ListQuery>,
 ) -> Result<Response, ConsoleError> {
-    let only_unread = query.show == "unread";
-    let after = query.after.parse::<i64>().ok();
+    choice(&query.show, "a choice of messages: leave it out, or write unread", &[("unread", "Not read")])?;
+    let only_unread = query.show.trim() == "unread";
+    let after = number(&query.after, A_PLACE)?;
     let limit = MESSAGES_PER_PAGE as i64 + 1;
     let mut messages = state.store.station_messages(view.id(), only_unread, after, limit).await?;
     let has_more = messages.len() > MESSAGES_PER_PAGE;

@@ -7,7 +7,8 @@ use axum::{
 };
 use indicia_domain::time;
 use indicia_store::{
-    oversight::{AccountMoney, AccountMoneyQuery, AccountOrder, PACE_DAYS},
+    oversight::{AccountMoney, AccountMoneyQuery, AccountOrder},
+    package::PackageFilter,
     usage::UsageTotal,
 };
 use serde::Deserialize;
@@ -18,7 +19,13 @@ use crate::{
     components::{Badge, Empty, Icon, Pager},
     error::{ConsoleError, page},
     format::{self, Moment, Zone},
-    pages::{SelectOption, status::account_badge, with_query},
+    pages::{
+        SelectOption, asked,
+        left::Left,
+        packages::outlook::{Drawing, Reckoned},
+        status::account_badge,
+        with_query,
+    },
     period::Month,
     shell::{BILLS, Place, Shell, account_href},
 };
@@ -47,7 +54,8 @@ struct Row {
     month_mails: String,
     month_sources: Vec<String>,
     packages_left: String,
-    run_out: String,
+    packages_later: Option<String>,
+    future: String,
     /// Used today of the daily quota.
     quota: String,
 }
@@ -76,22 +84,33 @@ pub struct AccountsQuery {
 }
 
 impl AccountsQuery {
+    fn query(&self) -> Result<AccountMoneyQuery, ConsoleError> {
+        asked::choice(&self.sort, "an order of this list", ORDERS)?;
+        asked::choice(&self.status, "a status of this list", STATES)?;
+        Ok(AccountMoneyQuery {
+            order: self.order(),
+            only_overdue: self.status.trim() == "overdue",
+            after: asked::asked(&self.after, asked::A_PLACE, place)?,
+            limit: PAGE_SIZE as i64 + 1,
+        })
+    }
+
     fn order(&self) -> AccountOrder {
-        match self.sort.as_str() {
+        match self.sort.trim() {
             "owes-most" => AccountOrder::OwesMost,
             "runs-out-first" => AccountOrder::RunsOutFirst,
             _ => AccountOrder::Created,
         }
     }
 
-    fn after(&self) -> Option<(i64, i64)> {
-        let (key, id) = self.after.rsplit_once('-')?;
-        Some((key.parse().ok()?, id.parse().ok()?))
-    }
-
     fn href(&self, after: &str) -> String {
         with_query("/accounts", &[("sort", &self.sort), ("status", &self.status), ("after", after)])
     }
+}
+
+fn place(text: &str) -> Option<(i64, i64)> {
+    let (key, id) = text.rsplit_once('-')?;
+    Some((key.parse().ok()?, id.parse().ok()?))
 }
 
 /// `GET /accounts`
@@ -100,18 +119,14 @@ pub async fn list(
     operator: OperatorView,
     Query(query): Query<AccountsQuery>,
 ) -> Result<Response, ConsoleError> {
-    let wanted = AccountMoneyQuery {
-        order: query.order(),
-        only_overdue: query.status == "overdue",
-        after: query.after(),
-        limit: PAGE_SIZE as i64 + 1,
-    };
+    let wanted = query.query()?;
     let mut accounts = state.store.account_money(&wanted).await?;
     let has_more = accounts.len() > PAGE_SIZE;
     accounts.truncate(PAGE_SIZE);
     let mut rows = Vec::with_capacity(accounts.len());
     for account in &accounts {
-        rows.push(row(&state, account, month_usage(&state, account).await?));
+        let usage = month_usage(&state, account).await?;
+        rows.push(row(&state, account, usage, in_packages(&state, account).await?));
     }
     let next = accounts.last().filter(|_| has_more);
     let next = next.map(|last| query.href(&format!("{}-{}", last.sort_key, last.account_id)));
@@ -159,7 +174,31 @@ async fn month_usage(state: &ConsoleState, account: &AccountMoney) -> Result<Usa
     Ok(state.store.usage_total(account.account_id, from, before).await?)
 }
 
-fn row(state: &ConsoleState, account: &AccountMoney, usage: UsageTotal) -> Row {
+/// What an account has in packages, as its own pages say it.
+struct InPackages {
+    left: Left,
+    /// What becomes of it; empty where nothing is left.
+    future: String,
+}
+
+async fn in_packages(state: &ConsoleState, account: &AccountMoney) -> Result<InPackages, ConsoleError> {
+    let (now, zone) = (state.now(), Zone::named(&account.zone));
+    let rows = state.store.packages(account.account_id, &PackageFilter::default()).await?;
+    let left = Left::of(rows.iter().map(|row| &row.package), now);
+    if left.now_packages + left.later_packages == 0 {
+        return Ok(InPackages { left, future: String::new() });
+    }
+    let drawing =
+        Drawing { account_id: account.account_id, created_at: account.created_at, zone: &zone, now };
+    let reckoned = Reckoned::load(state, &drawing, &rows).await?;
+    let future = match reckoned.has_usage() {
+        true => reckoned.future(&zone, now),
+        false => reckoned.basis(),
+    };
+    Ok(InPackages { left, future })
+}
+
+fn row(state: &ConsoleState, account: &AccountMoney, usage: UsageTotal, packages: InPackages) -> Row {
     let zone = Zone::named(&account.zone);
     let today = time::local_day(zone.time_zone(), state.now()).number;
     let used = if account.quota_day == today { account.quota_day_used } else { 0 };
@@ -177,8 +216,9 @@ fn row(state: &ConsoleState, account: &AccountMoney, usage: UsageTotal) -> Row {
         due: (account.due.0 != 0).then(|| state.money(account.due.0)),
         month_mails: format::mails(usage.mails()),
         month_sources: sources(&usage),
-        packages_left: format::mails(account.package_mails_left),
-        run_out: run_out(account),
+        packages_left: packages.left.now(),
+        packages_later: packages.left.later(),
+        future: packages.future,
         quota: format!("{} of {}", format::mails(used), format::mails(account.daily_quota)),
     }
 }
@@ -189,14 +229,4 @@ fn sources(usage: &UsageTotal) -> Vec<String> {
         .filter(|(mails, _)| *mails != 0)
         .map(|(mails, name)| format!("{} {name}", format::mails(mails)))
         .collect()
-}
-
-/// When the packages are used up if the last days are like the next.
-fn run_out(account: &AccountMoney) -> String {
-    match account.days_left() {
-        _ if account.package_mails_left == 0 => String::new(),
-        None => format!("nothing used in {PACE_DAYS} days"),
-        Some(0) => "used up within a day".into(),
-        Some(days) => format!("used up in {}", format::counted(days, "day")),
-    }
 }

@@ -11,10 +11,13 @@ use serde::Deserialize;
 use super::{OperatorView, account_link};
 use crate::{
     ConsoleState,
-    components::{Empty, Icon, Link, Note, Pager, Tone},
+    components::{Empty, Icon, Link, Pager},
     error::{ConsoleError, page},
     format::{Moment, Zone},
-    pages::with_query,
+    pages::{
+        asked::{A_PLACE, number},
+        with_query,
+    },
     shell::{Place, Shell},
 };
 
@@ -60,7 +63,6 @@ pub struct AuditForm {
 #[template(path = "operator/audit.html")]
 struct AuditPage {
     shell: Shell,
-    note: Option<Note>,
     account: String,
     actor: String,
     is_filtered: bool,
@@ -76,11 +78,12 @@ pub async fn list(
     Query(form): Query<AuditForm>,
 ) -> Result<Response, ConsoleError> {
     let (account, actor) = (form.account.trim(), form.actor.trim());
-    let account_id: Option<i64> = account.parse().ok();
+    let account_id =
+        number(account, "an account's id, which has digits only; the list of accounts shows it")?;
     let query = AuditQuery {
         account_id,
         actor: Some(actor.to_owned()).filter(|actor| !actor.is_empty()),
-        after: form.after.parse().ok(),
+        after: number(&form.after, A_PLACE)?,
         limit: ENTRIES_PER_PAGE as i64 + 1,
     };
     let mut entries = state.store.audit_entries(&query).await?;
@@ -91,11 +94,6 @@ pub async fn list(
     let is_filtered = account_id.is_some() || query.actor.is_some();
     page(&AuditPage {
         shell: operator.shell(&state, Place::Audit, "Audit log"),
-        note: (!account.is_empty() && account_id.is_none()).then(|| {
-            let text =
-                "An account's id has digits only; the list of accounts shows it. All accounts are shown.";
-            Note::new(Tone::Warn, "The account is left out of the filter", text)
-        }),
         pager: Pager::newest_first(query.after.map(|_| address("")), next),
         empty: entries.is_empty().then(|| nothing(is_filtered)),
         rows: entries.iter().map(|entry| AuditRow::of(&operator.zone, entry)).collect(),

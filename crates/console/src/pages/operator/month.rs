@@ -17,10 +17,10 @@ use serde::Deserialize;
 use super::{OperatorView, account_link};
 use crate::{
     ConsoleState,
-    components::{Link, Note, Tone},
+    components::Link,
     error::{ConsoleError, page},
     format::{self, Moment},
-    pages::with_query,
+    pages::{asked, with_query},
     period::Month,
     shell::{BILLS, Place, Shell, TRANSACTIONS, account_href},
 };
@@ -76,7 +76,6 @@ struct Billed {
 #[template(path = "operator/month.html")]
 struct MonthPage {
     shell: Shell,
-    note: Option<Note>,
     month: String,
     month_name: String,
     previous_href: String,
@@ -102,8 +101,7 @@ pub async fn show(
     Query(query): Query<MonthQuery>,
 ) -> Result<Response, ConsoleError> {
     let present = Month::of(&operator.zone, state.now());
-    let asked = Month::parse(query.month.trim());
-    let month = asked.unwrap_or(present);
+    let month = asked::month(&query.month)?.unwrap_or(present);
     let (first_day, next_first_day) = month.day_numbers(&operator.zone);
     let (from, before) = month.bounds(&operator.zone);
     let store = &state.store;
@@ -134,9 +132,6 @@ pub async fn show(
     ];
     page(&MonthPage {
         shell: operator.shell(&state, Place::Month, "Bills and payments"),
-        note: (asked.is_none() && !query.month.is_empty()).then(|| {
-            Note::new(Tone::Warn, "The present month is shown", "A month is written YYYY-MM, as 2026-11.")
-        }),
         month: month.to_string(),
         month_name: month.name(),
         previous_href: with_query(HREF, &[("month", &month.previous().to_string())]),

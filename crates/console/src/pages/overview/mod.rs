@@ -16,6 +16,7 @@ use indicia_store::{
 };
 
 use super::{
+    left::Left,
     mails::{MailRow, day_number, no_mail_yet},
     status::Parts,
 };
@@ -67,6 +68,7 @@ struct FreeCard {
 
 struct PackagesCard {
     left: String,
+    later: Option<String>,
     bar: StackedBar,
     count_text: String,
     next_end: Option<Moment>,
@@ -231,14 +233,13 @@ fn packages_card(view: &AccountView, facts: &Facts) -> PackagesCard {
     let live =
         facts.packages.iter().filter(|row| row.package.closed.is_none() && view.now < row.package.ends_at);
     let parts = live.fold(Parts::default(), |sum, row| sum.plus(Parts::of(&row.package, view.now)));
+    let left = Left::of(facts.packages.iter().map(|row| &row.package), view.now);
     let paying = facts.paying(view);
     PackagesCard {
-        left: format::mails(paying.iter().map(|row| row.package.remaining).sum()),
+        left: left.now(),
+        later: left.later(),
         bar: StackedBar::bare("Packages that have not ended", parts.segments()),
-        count_text: match paying.len() {
-            0 => "No package can pay now".into(),
-            count => format!("{} can pay now", format::counted(count as i64, "package")),
-        },
+        count_text: left.where_now(),
         next_end: paying.first().map(|row| view.zone.moment(row.package.ends_at)),
         href: view.href(DIRECTMAIL),
     }
@@ -264,7 +265,7 @@ fn payers(state: &ConsoleState, view: &AccountView, facts: &Facts) -> Vec<Payer>
         text: format!(
             "{} left, ends {}.",
             format::mails_noun(row.package.remaining),
-            view.zone.moment(row.package.ends_at).date()
+            view.zone.moment(row.package.ends_at).local
         ),
     }));
     if paying.len() > PAYERS_MAX {

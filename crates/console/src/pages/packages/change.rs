@@ -6,10 +6,13 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
 };
 use indicia_domain::{
-    ledger::change::{NotRenewable, NotReturnable, NotUpgradable},
+    ledger::{
+        change::{NotRenewable, NotReturnable, NotUpgradable},
+        package::Closed,
+    },
     money::MoneyMicros,
 };
-use indicia_store::package::PurchaseError;
+use indicia_store::package::{PackageRow, PurchaseError};
 use serde::Deserialize;
 
 use crate::{
@@ -83,6 +86,10 @@ pub fn not_returnable(view: &AccountView, why: NotReturnable, deed: &str) -> Not
         NotReturnable::Refunded => {
             "It has been refunded already; its price is back on the cash balance.".into()
         }
+        NotReturnable::Emptied(mails) => format!(
+            "An operator took {} of its mails out. Ask the operator of this service.",
+            format::mails(mails)
+        ),
         NotReturnable::Upgraded => "It has been exchanged for a larger one already.".into(),
     };
     Note::new(Tone::Warn, format!("This package cannot be {deed}"), text)
@@ -127,6 +134,14 @@ pub fn not_upgradable(state: &ConsoleState, view: &AccountView, why: NotUpgradab
 pub fn refused(state: &ConsoleState, view: &AccountView, error: PurchaseError) -> Result<Note, ConsoleError> {
     Ok(match error {
         PurchaseError::Store(error) => return Err(error.into()),
+        PurchaseError::Overdue(due) => {
+            let text = format!(
+                "Bills of {} are due and not paid. Money on the balance belongs to them first; when they are paid, packages can be \
+                 bought.",
+                state.money(due.0)
+            );
+            Note::new(Tone::Bad, "The account is overdue", text)
+        }
         PurchaseError::InsufficientBalance { price, balance } => not_enough(state, price, balance),
         PurchaseError::NotReturnable { why, .. } => not_returnable(view, why, "refunded"),
         PurchaseError::NotUpgradable { why, .. } => not_upgradable(state, view, why),
@@ -138,6 +153,26 @@ pub fn refused(state: &ConsoleState, view: &AccountView, error: PurchaseError) -
             Note::new(Tone::Warn, "This form has been used", text)
         }
         other => Note::new(Tone::Bad, "Nothing was done", format!("{other}.")),
+    })
+}
+
+/// The package that renews `instance_id`, or the larger one that its renewal was exchanged for; `None` if there is none or
+/// it was refunded. The store decides alike.
+pub fn renewal_among<'a>(all: &'a [PackageRow], instance_id: &str) -> Option<&'a str> {
+    let first = all.iter().filter(|row| row.renewal_of.as_deref() == Some(instance_id));
+    first.into_iter().find_map(|renewal| {
+        let mut row = renewal;
+        // An exchange leads to a package that is not yet in the chain, so the chain is no longer than the list.
+        for _ in 0..all.len() {
+            match (row.package.closed, &row.replaced_by) {
+                (None, _) => return Some(row.package.instance_id.as_str()),
+                (Some(Closed::Upgrade), Some(larger)) => {
+                    row = all.iter().find(|other| other.package.instance_id == *larger)?;
+                }
+                (Some(_), _) => return None,
+            }
+        }
+        None
     })
 }
 

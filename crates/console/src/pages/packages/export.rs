@@ -1,15 +1,15 @@
 //! The deductions of a package as CSV, oldest first: mails that it paid for, and as negative lines those that were
-//! given back to it (R03), so that before and after join from line to line.
+//! given back to it (R03), and what the operator took out or added, so that before and after join from line to line.
 
 use axum::{
     extract::{Path, State},
     response::Response,
 };
 use futures::{FutureExt, future::BoxFuture};
-use indicia_domain::ledger::Transfer;
+use indicia_domain::ledger::{Kind, Transfer};
 use indicia_store::ledger::{DeductionQuery, DeductionToken};
 
-use super::{all_deductions, deducted, find};
+use super::{all_deductions, deducted, deduction_text, find};
 use crate::{
     ConsoleState,
     csv::{self, Piece, Pieces},
@@ -49,7 +49,7 @@ impl Deductions {
         }
         let mut text = String::with_capacity(lines.len() * 96 + 128);
         if std::mem::take(&mut self.is_first) {
-            text.push_str("Deduction time (UTC),Deduction time (local),Time zone,Instance,Before,Deducted,After,Message\r\n");
+            text.push_str("Deduction time (UTC),Deduction time (local),Time zone,Instance,Before,Deducted,After,Message,What,Ledger line\r\n");
         }
         for line in &lines {
             text.push_str(&record(&self.zone, &self.instance, line));
@@ -68,14 +68,19 @@ impl Pieces for Deductions {
 /// to quote and nothing that a spreadsheet takes for a formula.
 fn record(zone: &Zone, instance: &str, line: &Transfer) -> String {
     let at = zone.moment(line.at);
+    let message = match line.kind {
+        Kind::Adjustment => String::new(),
+        _ => line.transaction_id.to_string(),
+    };
     format!(
-        "{},{},{},{instance},{},{},{},{}\r\n",
+        "{},{},{},{instance},{},{},{},{message},{},{}\r\n",
         at.utc,
         at.local,
         zone.name(),
         line.before,
         deducted(line),
         line.after,
-        line.transaction_id
+        deduction_text(line).unwrap_or("paid for mails"),
+        line.sequence
     )
 }

@@ -11,7 +11,7 @@ use axum::{
 };
 use indicia_domain::{
     ledger::{
-        Kind, Transfer,
+        Kind, LedgerAccount, Transfer,
         package::{Package, PackageStatus},
     },
     time::{DAY_MICROS, UnixMicros},
@@ -23,8 +23,9 @@ use indicia_store::{
 use serde::Deserialize;
 
 use super::{
-    SelectOption,
+    SelectOption, asked,
     billing::way_to_packages,
+    left::Left,
     status::{Parts, package_badge},
     with_query,
 };
@@ -40,14 +41,14 @@ use crate::{
 
 pub mod change;
 mod export;
-mod outlook;
+pub mod outlook;
 pub mod refund;
 pub mod renew;
 mod show;
 pub mod upgrade;
 
 pub use export::export;
-use outlook::{OutlookSummary, Reckoned, days_left_text};
+use outlook::{Drawing, OutlookSummary, Reckoned, days_left_text};
 pub use show::show;
 
 const INSTANCES_PER_PAGE: u32 = 20;
@@ -79,7 +80,7 @@ const SORTS: &[(&str, &str)] = &[
     ("specification-largest", "Specification, largest first"),
 ];
 
-/// What the list is asked with. All of it is text, so that a mistyped address shows the list and no error.
+/// What the list is asked with. All of it is text, so that what cannot be read is refused in words.
 #[derive(Deserialize)]
 pub struct ListQuery {
     #[serde(default)]
@@ -96,15 +97,40 @@ pub struct ListQuery {
     page: String,
 }
 
-impl ListQuery {
+/// The filter that is asked for.
+struct Filter<'a> {
+    status: &'a str,
+    specification: Option<i64>,
+    ends_within_days: Option<i64>,
+    page: u32,
+}
+
+impl Filter<'_> {
     fn takes(&self, row: &PackageRow, now: UnixMicros) -> bool {
         let has_status = self.status.is_empty() || status_name(row.package.status_at(now)) == self.status;
-        let has_size = self.specification.parse().map_or(true, |mails: i64| row.specification == mails);
-        let ends_soon = self.ends.parse().map_or(true, |days: i64| {
-            let latest = now.plus_micros(days.clamp(0, 36_525) * DAY_MICROS);
+        let has_size = self.specification.is_none_or(|mails| row.specification == mails);
+        let ends_soon = self.ends_within_days.is_none_or(|days| {
+            let latest = now.plus_micros(days * DAY_MICROS);
             is_live(&row.package, now) && row.package.ends_at <= latest
         });
         has_status && has_size && ends_soon
+    }
+}
+
+/// The furthest end that can be asked for, in days: a hundred years.
+const ENDS_DAYS_MAX: i64 = 36_525;
+
+impl ListQuery {
+    fn read(&self) -> Result<Filter<'_>, ConsoleError> {
+        asked::choice(&self.status, "a status of a package", STATUSES)?;
+        asked::choice(&self.sort, "an order of this list", SORTS)?;
+        let days = |text: &str| text.parse().ok().filter(|days| (0..=ENDS_DAYS_MAX).contains(days));
+        Ok(Filter {
+            status: self.status.trim(),
+            specification: asked::number(&self.specification, "a number of mails")?,
+            ends_within_days: asked::asked(&self.ends, "a number of days", days)?,
+            page: asked::page_number(&self.page)?,
+        })
     }
 
     fn is_filtered(&self) -> bool {
@@ -177,21 +203,18 @@ pub async fn list(
 ) -> Result<Response, ConsoleError> {
     let action = view.href(DIRECTMAIL);
     let buy_href = format!("{action}/buy");
+    let filter = query.read()?;
     let all = state.store.packages(view.id(), &PackageFilter::default()).await?;
-    let reckoned = Reckoned::load(&state, &view, &all).await?;
+    let reckoned = Reckoned::load(&state, &Drawing::of(&view), &all).await?;
     let has_any = !all.is_empty();
     let picture = has_any.then(|| picture(&view, &all));
     let outlook = (has_any || reckoned.has_usage()).then(|| reckoned.summary(&state, &view));
     let specifications = specifications(&all, &query.specification);
-    let mut rows: Vec<PackageRow> = all.into_iter().filter(|row| query.takes(row, view.now)).collect();
-    sort(&mut rows, &query.sort, view.now);
-    let pager = Pager::numbered(
-        query.page.parse().unwrap_or(1),
-        INSTANCES_PER_PAGE,
-        rows.len() as u64,
-        "instance",
-        |number| query.href(&action, &number.to_string()),
-    );
+    let mut rows: Vec<PackageRow> = all.into_iter().filter(|row| filter.takes(row, view.now)).collect();
+    sort(&mut rows, query.sort.trim(), view.now);
+    let pager = Pager::numbered(filter.page, INSTANCES_PER_PAGE, rows.len() as u64, "instance", |number| {
+        query.href(&action, &number.to_string())
+    });
     let skipped = ((pager.page - 1) * INSTANCES_PER_PAGE) as usize;
     let shown = rows.iter().skip(skipped).take(INSTANCES_PER_PAGE as usize);
     let rows: Vec<InstanceRow> = shown.map(|row| instance_row(&view, &reckoned, row)).collect();
@@ -248,15 +271,16 @@ fn picture(view: &AccountView, rows: &[PackageRow]) -> Picture {
     let live: Vec<&PackageRow> = rows.iter().filter(|row| is_live(&row.package, view.now)).collect();
     let parts = live.iter().fold(Parts::default(), |sum, row| sum.plus(Parts::of(&row.package, view.now)));
     let granted = live.iter().fold(0_i64, |sum, row| sum.saturating_add(row.package.granted));
+    let left = Left::of(rows.iter().map(|row| &row.package), view.now);
+    let later = left.later().map(|later| format!(", {later}")).unwrap_or_default();
     Picture {
         summary: match live.len() {
             0 => "No package is in its validity or to come".into(),
-            count => format!(
-                "{} of {} in {} that {} not ended",
-                format::mails(parts.remaining),
-                format::mails_noun(granted),
-                format::counted(count as i64, "package"),
-                if count == 1 { "has" } else { "have" }
+            _ => format!(
+                "{} {}{later}, of {} granted",
+                format::mails_noun(left.now_mails),
+                left.where_now(),
+                format::mails(granted)
             ),
         },
         whole: StackedBar::new("All packages that have not ended", parts.segments()),
@@ -299,8 +323,8 @@ fn instance_row(view: &AccountView, reckoned: &Reckoned, row: &PackageRow) -> In
         href: view.href(&format!("{DIRECTMAIL}/{}", package.instance_id)),
         id: package.instance_id.clone(),
         specification: format::mails(row.specification),
-        remaining: format::mails(parts.remaining),
-        share: format::percent(parts.remaining, package.granted).unwrap_or_default(),
+        remaining: format::mails(package.usable_at(view.now)),
+        share: format::percent(package.usable_at(view.now), package.granted).unwrap_or_default(),
         bar: StackedBar::bare(format!("What is left of {}", package.instance_id), parts.segments()),
         gone: match status {
             PackageStatus::Expired if parts.lapsed > 0 => {
@@ -308,9 +332,9 @@ fn instance_row(view: &AccountView, reckoned: &Reckoned, row: &PackageRow) -> In
             }
             PackageStatus::Refunded => Some("paid back, unused".into()),
             PackageStatus::Upgraded => Some("exchanged, unused".into()),
-            _ => None,
+            _ => adjustment_text(row),
         },
-        badge: package_badge(status),
+        badge: package_badge(package, view.now),
         starts_at: view.zone.moment(package.starts_at),
         ends_at: view.zone.moment(package.ends_at),
         days_left: is_live(package, view.now).then(|| days_left_text(view, package)).flatten(),
@@ -339,7 +363,26 @@ fn all_deductions(view: &AccountView, instance_id: &str) -> DeductionQuery {
     }
 }
 
-/// Mails that a line took from the package: negative where it gave them back (R03).
+/// Mails that a line took from the package: negative where it gave them back (R03) or the operator added some.
 fn deducted(line: &Transfer) -> i64 {
-    if line.kind == Kind::Send { line.amount } else { -line.amount }
+    if matches!(line.from, LedgerAccount::Package(_)) { line.amount } else { -line.amount }
+}
+
+/// What a line of the package's deductions was, where it is not simply a message that it paid for.
+fn deduction_text(line: &Transfer) -> Option<&'static str> {
+    match line.kind {
+        Kind::Reversal => Some("given back"),
+        Kind::Adjustment if deducted(line) > 0 => Some("taken out by the operator"),
+        Kind::Adjustment => Some("added by the operator"),
+        _ => None,
+    }
+}
+
+/// What the operator took out or added in all; `None` where the package has what was bought.
+fn adjustment_text(row: &PackageRow) -> Option<String> {
+    match row.package.granted.saturating_sub(row.specification) {
+        0 => None,
+        more @ 1.. => Some(format!("{} added by the operator", format::mails(more))),
+        fewer => Some(format!("{} taken out by the operator", format::mails(fewer.saturating_neg()))),
+    }
 }

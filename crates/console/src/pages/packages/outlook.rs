@@ -6,21 +6,41 @@ use indicia_domain::{
         forecast::{self, Advice, Alternative, Fitting, Forecast, Outlook, Pace},
         package::Package,
     },
-    time::{DAY_MICROS, HOUR_MICROS},
+    time::{DAY_MICROS, HOUR_MICROS, UnixMicros},
 };
 use indicia_store::package::{PackageRow, QUANTITY_MAX};
 
 use crate::{
-    ConsoleState, error::ConsoleError, format, pages::with_query, session::viewer::AccountView,
+    ConsoleState,
+    error::ConsoleError,
+    format::{self, Zone},
+    pages::{left::Left, with_query},
+    session::viewer::AccountView,
     shell::DIRECTMAIL,
 };
 
 /// Days of usage that the pace is taken from; fewer for a younger account.
 const PACE_DAYS: i64 = 30;
 
+/// The account that draws on its packages, and when it is looked at.
+pub struct Drawing<'a> {
+    pub account_id: i64,
+    pub created_at: UnixMicros,
+    pub zone: &'a Zone,
+    pub now: UnixMicros,
+}
+
+impl<'a> Drawing<'a> {
+    pub fn of(view: &'a AccountView) -> Self {
+        Self { account_id: view.id(), created_at: view.account.created_at, zone: &view.zone, now: view.now }
+    }
+}
+
 /// The forecast of one account at one instant.
 pub struct Reckoned {
     pace: Pace,
+    /// Whether packages that begin later are among those that are forecast.
+    has_later: bool,
     forecast: Forecast,
     fitting: Option<Fitting>,
 }
@@ -29,19 +49,21 @@ impl Reckoned {
     /// From the usage that the store keeps by hour and all packages of the account.
     pub async fn load(
         state: &ConsoleState,
-        view: &AccountView,
+        drawing: &Drawing<'_>,
         rows: &[PackageRow],
     ) -> Result<Self, ConsoleError> {
-        let age_us = view.now.0.saturating_sub(view.account.created_at.0).max(0);
+        let now = drawing.now;
+        let age_us = now.0.saturating_sub(drawing.created_at.0).max(0);
         let days = (age_us / DAY_MICROS + 1).clamp(1, PACE_DAYS);
-        let from = view.now.plus_micros(-days * DAY_MICROS);
-        let usage = state.store.usage_total(view.id(), from, view.now.plus_micros(HOUR_MICROS)).await?;
+        let from = now.plus_micros(-days * DAY_MICROS);
+        let usage = state.store.usage_total(drawing.account_id, from, now.plus_micros(HOUR_MICROS)).await?;
         let pace = Pace { mails: (usage.package_mails + usage.payg_mails).max(0), days };
         let packages: Vec<Package> = rows.iter().map(|row| row.package.clone()).collect();
         Ok(Self {
             pace,
-            forecast: forecast::forecast(&packages, pace, view.now),
-            fitting: forecast::fitting(&packages, pace, &state.prices, view.zone.time_zone(), view.now),
+            has_later: Left::of(&packages, now).later_packages > 0,
+            forecast: forecast::forecast(&packages, pace, now),
+            fitting: forecast::fitting(&packages, pace, &state.prices, drawing.zone.time_zone(), now),
         })
     }
 
@@ -108,32 +130,34 @@ impl Reckoned {
     pub fn summary(&self, state: &ConsoleState, view: &AccountView) -> OutlookSummary {
         OutlookSummary {
             basis: self.basis(),
-            future: self.future(view),
+            future: self.future(&view.zone, view.now),
             advice: self.fitting.as_ref().map(|fitting| advice(state, view, fitting)),
         }
     }
 
-    fn future(&self, view: &AccountView) -> String {
+    /// What becomes of all packages together, and when pay-as-you-go begins.
+    pub fn future(&self, zone: &Zone, now: UnixMicros) -> String {
         let forecast = &self.forecast;
         let mut said = Vec::new();
         if forecast.usable_mails > 0 {
             if let Some(at) = forecast.runs_out_at {
-                said.push(format!("All of it is used up about {}.", view.zone.moment(at).date()));
+                said.push(format!("All of it is used up about {}.", zone.moment(at).date()));
             } else if forecast.lapsing_mails > 0 {
                 said.push(format!(
-                    "About {} of the {} left will lapse if nothing changes.",
+                    "About {} of the {} {} will lapse if nothing changes.",
                     format::mails(forecast.lapsing_mails),
-                    format::mails(forecast.usable_mails)
+                    format::mails(forecast.usable_mails),
+                    if self.has_later { "in packages, those that begin later included," } else { "left" }
                 ));
             } else {
                 said.push("What is left lasts just until it ends.".into());
             }
         }
         if let Some(at) = forecast.pay_as_you_go_from {
-            said.push(if at.0.saturating_sub(view.now.0) < DAY_MICROS {
+            said.push(if at.0.saturating_sub(now.0) < DAY_MICROS {
                 "Mails beyond the free credit are charged as you go.".into()
             } else {
-                format!("Pay-as-you-go begins about {}.", view.zone.moment(at).date())
+                format!("Pay-as-you-go begins about {}.", zone.moment(at).date())
             });
         }
         said.join(" ")
@@ -166,7 +190,7 @@ pub struct AlternativeRow {
 }
 
 fn advice(state: &ConsoleState, view: &AccountView, fitting: &Fitting) -> AdviceView {
-    let until = view.zone.moment(fitting.until).date().to_owned();
+    let until = view.zone.moment(fitting.until).local;
     let mails = format::mails_noun(fitting.demand_mails);
     let covered = match fitting.uncovered_mails {
         0 => "and the packages at hand pay for all of them".to_owned(),

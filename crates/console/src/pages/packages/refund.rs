@@ -49,7 +49,7 @@ fn confirm_page(
     row: &PackageRow,
     refusal: Option<Note>,
 ) -> Result<Response, ConsoleError> {
-    let why_not = returnable(&row.package, view.now).err();
+    let why_not = returnable(&row.package, row.specification, view.now).err();
     let status = change::status(refusal.as_ref());
     let id = row.package.instance_id.clone();
     let template = RefundPage {

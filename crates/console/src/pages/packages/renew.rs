@@ -10,7 +10,9 @@ use indicia_domain::{ledger::change::renewal_start, time};
 use indicia_store::package::{PackageFilter, PackageRow, RenewRequest};
 
 use super::{
-    change::{self, ConfirmForm, already_renewed, not_enough, not_renewable, package_href, refused},
+    change::{
+        self, ConfirmForm, already_renewed, not_enough, not_renewable, package_href, refused, renewal_among,
+    },
     find,
 };
 use crate::{
@@ -91,10 +93,8 @@ async fn renewal(
     };
     let id = row.package.instance_id.as_str();
     let all = state.store.packages(view.id(), &PackageFilter::default()).await?;
-    let newer =
-        all.iter().find(|other| other.renewal_of.as_deref() == Some(id) && other.package.closed.is_none());
-    if let Some(newer) = newer {
-        return Ok(Err(already_renewed(view, &newer.package.instance_id)));
+    if let Some(newer) = renewal_among(&all, id) {
+        return Ok(Err(already_renewed(view, newer)));
     }
     let Some(offer) = state.prices.offer(row.specification) else {
         let text = format!(

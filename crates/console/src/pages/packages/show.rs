@@ -23,7 +23,10 @@ use indicia_store::{
 };
 use serde::Deserialize;
 
-use super::{Reckoned, all_deductions, days_left_text, deducted, find};
+use super::{
+    Drawing, Reckoned, adjustment_text, all_deductions, change::renewal_among, days_left_text, deducted,
+    deduction_text, find,
+};
 use crate::{
     ConsoleState,
     charts::{Column, Columns, Ink, StackedBar},
@@ -33,6 +36,7 @@ use crate::{
     pages::{
         Fact,
         alerts::PercentOption,
+        asked::{A_PLACE, asked},
         billing::way_to_packages,
         bills::ledger_href,
         status::{Parts, package_badge},
@@ -51,7 +55,8 @@ struct DeductionLine {
     at: Moment,
     before: String,
     deducted: String,
-    is_reversal: bool,
+    /// What it was, where it is not simply a message that the package paid for.
+    what: Option<&'static str>,
     after: String,
     transaction: i64,
     href: String,
@@ -105,7 +110,7 @@ pub async fn show(
     Query(query): Query<PackageQuery>,
 ) -> Result<Response, ConsoleError> {
     let row = find(&state, &view, &instance_id).await?;
-    let token = parse_token(&query.before);
+    let token = asked(&query.before, A_PLACE, parse_token)?;
     let wanted = DeductionQuery {
         after: token,
         limit: DEDUCTIONS_PER_PAGE as i64 + 1,
@@ -119,18 +124,18 @@ pub async fn show(
     let next = deductions.last().filter(|_| has_more);
     let next = next.map(|last| with_query(&href, &[("before", &token_text(last))]));
     let all = state.store.packages(view.id(), &PackageFilter::default()).await?;
-    let reckoned = Reckoned::load(&state, &view, &all).await?;
+    let reckoned = Reckoned::load(&state, &Drawing::of(&view), &all).await?;
     let notices = state.store.package_notices(view.id(), &instance_id).await?;
     let is_live = super::is_live(&row.package, view.now);
     let mut crumbs = way_to_packages(&view);
     crumbs.push(here(instance_id.clone()));
     page(&PackagePage {
         shell: view.shell(&state, Place::Packages, &instance_id).with_crumbs(crumbs),
-        badge: package_badge(row.package.status_at(view.now)),
-        lede: lede(&view, &row.package),
+        badge: package_badge(&row.package, view.now),
+        lede: lede(&view, &row),
         csv_href: format!("{href}/deductions.csv"),
-        actions: actions(&view, &row, &href),
-        granted: format::mails(row.package.granted),
+        actions: actions(&view, &row, &all, &href),
+        granted: granted(&row),
         bar: StackedBar::new(
             format!("What is left of {instance_id}"),
             Parts::of(&row.package, view.now).segments(),
@@ -154,7 +159,14 @@ pub async fn show(
     })
 }
 
-fn lede(view: &AccountView, package: &Package) -> String {
+/// `of 50,000 mails`, and what the operator changed of it.
+fn granted(row: &PackageRow) -> String {
+    let adjusted = adjustment_text(row).map(|text| format!(", {text}")).unwrap_or_default();
+    format!("of {} bought{adjusted}", format::mails_noun(row.specification))
+}
+
+fn lede(view: &AccountView, row: &PackageRow) -> String {
+    let package = &row.package;
     let end = view.zone.moment(package.ends_at).full();
     match package.status_at(view.now) {
         PackageStatus::Upcoming => {
@@ -165,7 +177,7 @@ fn lede(view: &AccountView, package: &Package) -> String {
             format::mails_noun(package.remaining),
             days_left_text(view, package).unwrap_or_default()
         ),
-        PackageStatus::UsedUp => "All of its mails have been used.".into(),
+        PackageStatus::UsedUp => used_up(row),
         PackageStatus::Expired if package.remaining > 0 => {
             format!(
                 "Ended at {end}. {} lapsed with it and do not come back.",
@@ -178,17 +190,36 @@ fn lede(view: &AccountView, package: &Package) -> String {
     }
 }
 
+/// R25: mails that an operator took out were not used.
+fn used_up(row: &PackageRow) -> String {
+    let (used, taken) = (row.package.consumed(), row.specification.saturating_sub(row.package.granted));
+    let whole = format::mails_noun(row.specification);
+    match (used, taken) {
+        (_, ..=0) => "All of its mails have been used.".into(),
+        (0, _) if row.package.granted == 0 => {
+            format!("An operator took its {whole} out; none was used. Ask the operator of this service.")
+        }
+        _ => format!(
+            "Nothing is left: of {whole}, {} have been used and an operator took {} out.",
+            format::mails(used),
+            format::mails(taken)
+        ),
+    }
+}
+
 /// What can be done with it now. Only what can: a package that has been used has no button to refund it, and the
 /// address of that page says why.
-fn actions(view: &AccountView, row: &PackageRow, href: &str) -> Vec<Link> {
+fn actions(view: &AccountView, row: &PackageRow, all: &[PackageRow], href: &str) -> Vec<Link> {
     let mut actions = Vec::new();
     let renewal = renewal_start(&row.package, view.now);
     if renewal.is_ok() {
-        actions.push(Link::new(format!("{href}/renew"), "Renew"));
+        if renewal_among(all, &row.package.instance_id).is_none() {
+            actions.push(Link::new(format!("{href}/renew"), "Renew"));
+        }
     } else if matches!(renewal, Err(NotRenewable::Ended(_))) {
         actions.push(Link::new(view.href(&format!("{DIRECTMAIL}/buy")), "Buy a new one"));
     }
-    if returnable(&row.package, view.now).is_ok() {
+    if returnable(&row.package, row.specification, view.now).is_ok() {
         actions.push(Link::new(format!("{href}/upgrade"), "Upgrade"));
         actions.push(Link::new(format!("{href}/refund"), "Refund"));
     }
@@ -267,10 +298,13 @@ fn deduction_line(view: &AccountView, line: &Transfer) -> DeductionLine {
         at: view.zone.moment(line.at),
         before: format::mails(line.before),
         deducted: format::mails(deducted(line)),
-        is_reversal: line.kind == Kind::Reversal,
+        what: deduction_text(line),
         after: format::mails(line.after),
         transaction: line.transaction_id,
-        href: view.href(&format!("/mails/{}", line.transaction_id)),
+        href: match line.kind {
+            Kind::Adjustment => ledger_href(view, line.transaction_id),
+            _ => view.href(&format!("/mails/{}", line.transaction_id)),
+        },
     }
 }
 

@@ -96,7 +96,7 @@ fn upgrade_page(
 ) -> Result<Response, ConsoleError> {
     let chosen = specification.trim().parse::<i64>().ok();
     let choices = choices(state, view, row, chosen);
-    let (exchange, why_not) = match (returnable(&row.package, view.now), chosen) {
+    let (exchange, why_not) = match (returnable(&row.package, row.specification, view.now), chosen) {
         (Err(why), _) => (None, Some(not_returnable(view, why, "exchanged"))),
         (Ok(()), None) if choices.is_empty() => (None, Some(nothing_larger())),
         (Ok(()), None) => (None, None),
@@ -110,7 +110,7 @@ fn upgrade_page(
     let template = UpgradePage {
         shell: change::shell(state, view, &id, "Upgrade"),
         note: refusal.or(why_not),
-        mails: format::mails_noun(row.package.granted),
+        mails: format::mails_noun(row.specification),
         paid: state.money(row.price.0),
         choices,
         exchange,
@@ -130,7 +130,9 @@ fn nothing_larger() -> Note {
 /// The offers for which the package can be exchanged.
 fn choices(state: &ConsoleState, view: &AccountView, row: &PackageRow, chosen: Option<i64>) -> Vec<Choice> {
     let priced = state.prices.offers().iter().filter_map(|offer| {
-        upgrade_price(&row.package, row.price, *offer, view.now).ok().map(|difference| (offer, difference))
+        upgrade_price(&row.package, row.specification, row.price, *offer, view.now)
+            .ok()
+            .map(|difference| (offer, difference))
     });
     let choice = |(offer, difference): (&Offer, MoneyMicros)| Choice {
         value: offer.mails,
@@ -158,7 +160,7 @@ fn exchange(
         let text = "Packages come in the sizes below and no others.";
         return Ok(Err(Note::new(Tone::Warn, "Choose a larger package", text)));
     };
-    let difference = match upgrade_price(&row.package, row.price, offer, view.now) {
+    let difference = match upgrade_price(&row.package, row.specification, row.price, offer, view.now) {
         Ok(difference) => difference,
         Err(why) => return Ok(Err(not_upgradable(state, view, why))),
     };

@@ -18,6 +18,7 @@ use axum::{
 use indicia_domain::time::{UnixMicros, civil_date};
 use indicia_store::{
     bill::BillTotal,
+    statement::{Span, drawn_by_package},
     usage::{PackageDay, UsageTotal},
 };
 
@@ -34,7 +35,7 @@ use crate::{
 
 mod money;
 mod packages;
-use money::{CashMonth, MoneyRow};
+use money::MoneyRow;
 use packages::PackageRowView;
 
 /// What a statement is about: a month, up to now where it is not over.
@@ -60,8 +61,9 @@ impl Period {
         Self { month, start, end, first_day, before_day, is_over }
     }
 
-    fn contains(&self, at: UnixMicros) -> bool {
-        self.start <= at && at < self.end
+    fn span(&self) -> Span {
+        let Self { start, end, first_day, before_day, .. } = *self;
+        Span { start, end, first_day, before_day }
     }
 }
 
@@ -189,8 +191,8 @@ pub async fn show(
     let drawn = store.package_days(view.id(), period.first_day, period.before_day).await?;
     let bills = store.bill_total(view.id(), period.start, period.end).await?;
     let settlements = store.settlements(view.id(), period.start, period.end).await?;
-    let cash = CashMonth::load(&state, &view, &period).await?;
-    let packages = packages::load(&state, &view, &period, &drawn).await?;
+    let cash = store.cash_month(view.id(), &period.span(), money::LINES_SHOWN).await?;
+    let packages = packages::load(&state, &view, &period.span(), &drawn).await?;
     let neighbour = |month: Month| Link::new(view.href(&format!("{STATEMENTS}/{month}")), month.name());
     let transactions_href = view.href(&format!("{TRANSACTIONS}?month={month}"));
     let name = month.name();
@@ -211,11 +213,11 @@ pub async fn show(
         is_over: period.is_over,
         previous: (month > oldest).then(|| neighbour(month.previous())),
         next: (month < present).then(|| neighbour(month.next())),
-        notes: cash.contradiction(&state).into_iter().collect(),
-        money: cash.rows(&state, &view, &period),
+        notes: money::contradiction(&state, &cash).into_iter().collect(),
+        money: money::rows(&state, &view, &period, &cash),
         opening: state.money(cash.opening.0),
         closing: state.money(cash.closing.0),
-        more_lines: cash.more_text(),
+        more_lines: money::more_text(&cash),
         lines: cash.lines.iter().map(|line| CashRow::of(&state, &view, line)).collect(),
         transactions_href,
         sources: sources(&view, &usage, &drawn),
@@ -238,7 +240,7 @@ fn sources(view: &AccountView, usage: &UsageTotal, drawn: &[PackageDay]) -> Vec<
         share: format::percent(mails, total).unwrap_or_else(|| "–".into()),
     };
     let mut rows = vec![row("Free credit".into(), None, usage.free_mails)];
-    for (instance, mails) in packages::drawn_by_package(drawn) {
+    for (instance, mails) in drawn_by_package(drawn) {
         let href = packages::href(view, &instance);
         rows.push(row(format!("Package {instance}"), Some(href), mails));
     }

@@ -75,7 +75,7 @@ pub async fn show(
 fn facts(state: &ConsoleState, view: &AccountView, first: &Transfer, bill: Option<&Bill>) -> Vec<Fact> {
     let mut facts = vec![Fact::text("Time", view.zone.moment(first.at).full())];
     if !first.memo.is_empty() {
-        facts.push(Fact::text("What for", first.memo.clone()));
+        facts.push(Fact::text("What for", format::grouped_mails(&first.memo)));
     }
     if let Some(bill) = bill {
         let hour = format!(

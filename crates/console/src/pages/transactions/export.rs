@@ -39,12 +39,13 @@ pub async fn export(
     State(state): State<ConsoleState>,
     view: AccountView,
     Query(query): Query<ListQuery>,
-) -> Response {
-    let (from, before) = query.bounds(&view);
-    let period = query.month().map_or_else(|| "all".to_owned(), |month| month.to_string());
+) -> Result<Response, ConsoleError> {
+    let asked = query.read()?;
+    let (from, before) = asked.bounds(&view);
+    let period = asked.month.map_or_else(|| "all".to_owned(), |month| month.to_string());
     let lines = CashLines {
         account_id: view.id(),
-        kind: query.kind(),
+        kind: asked.kind,
         after: None,
         is_first: true,
         state,
@@ -52,7 +53,7 @@ pub async fn export(
         before,
         zone: view.zone,
     };
-    csv::answer(&format!("transactions-{}-{period}.csv", lines.account_id), lines)
+    Ok(csv::answer(&format!("transactions-{}-{period}.csv", lines.account_id), lines))
 }
 
 impl CashLines {

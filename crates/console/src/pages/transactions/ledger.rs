@@ -14,7 +14,12 @@ use crate::{
     components::{Empty, Icon, Pager},
     error::{ConsoleError, page},
     format::{self, Moment},
-    pages::{SelectOption, bills::ledger_href, with_query},
+    pages::{
+        SelectOption,
+        asked::{A_PLACE, asked, number},
+        bills::ledger_href,
+        with_query,
+    },
     session::viewer::{AccountView, here},
     shell::{Place, Shell, TRANSACTIONS},
 };
@@ -57,7 +62,7 @@ impl LineRow {
             side: line.own_side().0.to_string(),
             before: balance(line.before),
             after: balance(line.after),
-            memo: line.memo.clone(),
+            memo: format::grouped_mails(&line.memo),
             validity: line.validity.map(|validity| {
                 format!(
                     "pays from {} until {}",
@@ -98,8 +103,8 @@ pub async fn ledger(
     view: AccountView,
     Query(query): Query<LedgerQuery>,
 ) -> Result<Response, ConsoleError> {
-    let before = query.before.parse::<i64>().ok();
-    let unit = query.unit.parse::<Unit>().ok();
+    let before = number(&query.before, A_PLACE)?;
+    let unit = asked(&query.unit, "a unit: mail or money", |text| text.parse::<Unit>().ok())?;
     let mut lines = state.store.ledger_lines(view.id(), before, unit, LINES_PER_PAGE as i64 + 1).await?;
     let has_more = lines.len() > LINES_PER_PAGE;
     lines.truncate(LINES_PER_PAGE);

@@ -14,7 +14,12 @@ use indicia_domain::{
 use indicia_store::ledger::DeductionToken;
 use serde::Deserialize;
 
-use super::{SelectOption, bills::ledger_href, with_query};
+use super::{
+    SelectOption,
+    asked::{self, A_PLACE, asked},
+    bills::ledger_href,
+    with_query,
+};
 use crate::{
     ConsoleState,
     components::{Empty, Icon, Pager},
@@ -40,7 +45,7 @@ const READS_MAX: usize = 40;
 const KINDS: &[(&str, &str)] = &[
     ("", "All"),
     ("top-up", "Payments received"),
-    ("credit", "Put on by the operator"),
+    ("credit", "Put on or taken off by the operator"),
     ("purchase", "Packages bought"),
     ("upgrade", "Packages upgraded"),
     ("refund", "Refunds"),
@@ -100,7 +105,7 @@ impl CashRow {
         Self {
             at: view.zone.moment(line.at),
             kind: kind_text(line.kind),
-            memo: line.memo.clone(),
+            memo: format::grouped_mails(&line.memo),
             before: state.money(line.before),
             change: signed(state, change),
             is_incoming: change > 0,
@@ -115,7 +120,7 @@ pub fn signed(state: &ConsoleState, amount: i64) -> String {
     if amount > 0 { format!("+{}", state.money(amount)) } else { state.money(amount) }
 }
 
-/// What the list is asked with. Text all of it: a mistyped address shows the list and no error.
+/// What the list is asked with. Text all of it, so that what cannot be read is refused in words.
 #[derive(Clone, Debug, Deserialize)]
 pub struct ListQuery {
     #[serde(default)]
@@ -128,18 +133,31 @@ pub struct ListQuery {
 }
 
 impl ListQuery {
-    fn kind(&self) -> Option<Kind> {
-        self.kind.parse().ok()
+    fn read(&self) -> Result<Asked, ConsoleError> {
+        let kind_named = |text: &str| {
+            KINDS.iter().find(|(value, _)| *value == text).and_then(|(value, _)| value.parse().ok())
+        };
+        Ok(Asked {
+            month: asked::month(&self.month)?,
+            kind: asked(&self.kind, "a kind of line of the cash balance", kind_named)?,
+            after: asked(&self.after, A_PLACE, parse_token)?,
+        })
     }
+}
 
-    fn month(&self) -> Option<Month> {
-        Month::parse(&self.month)
-    }
+/// The list that is asked for.
+#[derive(Clone, Copy)]
+struct Asked {
+    month: Option<Month>,
+    kind: Option<Kind>,
+    after: Option<DeductionToken>,
+}
 
+impl Asked {
     /// The instants between which lines are listed.
     fn bounds(&self, view: &AccountView) -> (UnixMicros, UnixMicros) {
         let all = (UnixMicros(i64::MIN), UnixMicros(i64::MAX));
-        self.month().map_or(all, |month| month.bounds(&view.zone))
+        self.month.map_or(all, |month| month.bounds(&view.zone))
     }
 }
 
@@ -160,10 +178,10 @@ struct Found {
     next: Option<String>,
 }
 
-async fn find(state: &ConsoleState, view: &AccountView, query: &ListQuery) -> Result<Found, ConsoleError> {
-    let (from, before) = query.bounds(view);
-    let kind = query.kind();
-    let mut after = parse_token(&query.after);
+async fn find(state: &ConsoleState, view: &AccountView, asked: &Asked) -> Result<Found, ConsoleError> {
+    let (from, before) = asked.bounds(view);
+    let kind = asked.kind;
+    let mut after = asked.after;
     let mut lines: Vec<Transfer> = Vec::new();
     let limit = if kind.is_some() { LINES_PER_READ } else { LINES_PER_PAGE as i64 + 1 };
     for _ in 0..READS_MAX {
@@ -218,13 +236,14 @@ pub async fn list(
     view: AccountView,
     Query(query): Query<ListQuery>,
 ) -> Result<Response, ConsoleError> {
-    let found = find(&state, &view, &query).await?;
+    let asked = query.read()?;
+    let found = find(&state, &view, &asked).await?;
     let action = view.href(TRANSACTIONS);
     let address = |after: &str| {
         with_query(&action, &[("month", &query.month), ("kind", &query.kind), ("after", after)])
     };
     let csv = format!("{action}/export.csv");
-    let is_filtered = query.month().is_some() || query.kind().is_some();
+    let is_filtered = asked.month.is_some() || asked.kind.is_some();
     let numbers = &view.numbers;
     page(&ListPage {
         shell: view.shell(&state, Place::Transactions, "Balance and transactions").with_crumbs(vec![
@@ -241,16 +260,13 @@ pub async fn list(
         unpaid_href: view.href(&format!("{BILLS}/unpaid")),
         csv_href: with_query(&csv, &[("month", &query.month), ("kind", &query.kind)]),
         ledger_href: format!("{action}/ledger"),
-        statement_href: query.month().map(|month| view.href(&format!("{STATEMENTS}/{month}"))),
-        months: months(&view, query.month()),
+        statement_href: asked.month.map(|month| view.href(&format!("{STATEMENTS}/{month}"))),
+        months: months(&view, asked.month),
         kinds: SelectOption::list(KINDS, &query.kind),
         is_filtered,
         empty: (found.lines.is_empty() && found.next.is_none()).then(|| nothing(&action, is_filtered)),
         rows: found.lines.iter().map(|line| CashRow::of(&state, &view, line)).collect(),
-        pager: Pager::newest_first(
-            (!query.after.is_empty()).then(|| address("")),
-            found.next.as_deref().map(address),
-        ),
+        pager: Pager::newest_first(asked.after.map(|_| address("")), found.next.as_deref().map(address)),
         action,
     })
 }

@@ -1,42 +1,42 @@
-//! The ledger replayed against the rules of conservation and of paying (R03 to R06, R09, R10, R25, R26).
+//! The ledger replayed against the rules of conservation and of paying (R03 to R06, R09 to R13, R25, R26).
 //!
 //! [`Replay`] takes the lines of one account in their order and then the account as it is stored, and names
-//! everything that does not follow. It shares no code with charging or billing: it adds and compares.
+//! everything that does not follow. It shares no code with charging or billing: it adds and compares. What it keeps
+//! grows with hours, bills, orders and messages, not with lines.
 //!
 //! | file | what it looks at |
 //! | --- | --- |
-//! | `mod` | the lines: order, form, running balances, the stored account and its packages |
-//! | `payer` | whether the right source paid: R04, R05, R09 |
-//! | `usage` | the kept totals by hour and by package and day, and the bills |
+//! | `mod` | the lines: order, form, running balances; the stored balances |
+//! | `payer` | whether the right source paid: R04, R05, R06, R09 |
+//! | `packages` | what packages have by the lines: R08, R13, R25 |
+//! | `usage` | the kept totals by hour and by package and day |
+//! | `deeds` | the lines of each bill, settlement, payment and order |
+//! | `bills` | bills, settlements, arrears, payments: R10, R11 |
+//! | `orders` | orders, prices, what became of packages: R12 |
+//! | `stored` | the rows, as the replay is given them |
 
+mod bills;
+mod deeds;
+mod orders;
+mod packages;
 mod payer;
+mod stored;
 mod usage;
 
 use std::collections::{BTreeMap, HashMap};
 
 use jiff::tz::TimeZone;
 
-use super::as_of::Sums;
-use super::package::Package;
 use super::{Kind, LedgerAccount, Transfer, Unit};
 use crate::time::UnixMicros;
 
-pub use usage::{StoredBill, StoredDay, StoredHour};
+pub use payer::FreeCreditRule;
+pub use stored::{
+    Stored, StoredBill, StoredDay, StoredHour, StoredOrder, StoredPackage, StoredSettlement, StoredTopUp,
+};
 
-/// What is stored of an account beside its ledger.
-#[derive(Clone, Debug, Default)]
-pub struct Stored {
-    pub free_left: i64,
-    pub pay_as_you_go_mails: i64,
-    pub cash_micros: i64,
-    /// Billed and not yet paid.
-    pub open_micros: i64,
-    pub sequence: i64,
-    pub packages: Vec<Package>,
-    pub hours: Vec<StoredHour>,
-    pub days: Vec<StoredDay>,
-    pub bills: Vec<StoredBill>,
-}
+/// Violations of one account that are named; the rest is counted.
+const NAMED_MAX: usize = 1_000;
 
 /// Something that does not follow.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,11 +58,13 @@ pub struct Replay {
     account_id: i64,
     lines: i64,
     balances: BTreeMap<LedgerAccount, i128>,
-    sums: Sums,
+    packages: packages::Packages,
     charged: HashMap<i64, Charged>,
     payer: payer::Payer,
     usage: usage::Usage,
+    deeds: deeds::Deeds,
     violations: Vec<Violation>,
+    unnamed: u64,
 }
 
 impl Replay {
@@ -72,21 +74,33 @@ impl Replay {
             account_id,
             lines: 0,
             balances: BTreeMap::new(),
-            sums: Sums::default(),
+            packages: packages::Packages::default(),
             charged: HashMap::new(),
             payer: payer::Payer::default(),
             usage: usage::Usage::new(zone),
+            deeds: deeds::Deeds::default(),
             violations: Vec::new(),
+            unnamed: 0,
         }
     }
 
-    fn violation(&mut self, what: String) {
-        self.violations.push(Violation { account_id: self.account_id, what });
+    /// Judges the daily maximum of the free credit too (R04, R06), which is configuration and in no line.
+    pub fn judge_free_credit(&mut self, rule: FreeCreditRule) {
+        self.payer.judge_free_credit(rule);
+    }
+
+    /// Names a violation of this account.
+    pub fn violation(&mut self, what: String) {
+        if self.violations.len() < NAMED_MAX {
+            self.violations.push(Violation { account_id: self.account_id, what });
+        } else {
+            self.unnamed += 1;
+        }
     }
 
     /// Takes the next line.
     pub fn line(&mut self, line: &Transfer) {
-        self.lines += 1;
+        self.lines = self.lines.saturating_add(1);
         let name = format!("line {}", line.sequence);
         if line.sequence != self.lines {
             self.violation(format!("{name}: line {} was expected; lines are missing or doubled", self.lines));
@@ -100,42 +114,52 @@ impl Replay {
             self.violation(format!("{name}: a {kind} of {unit} cannot go from {} to {}", line.from, line.to));
         }
         self.check_running_balance(line, &name);
-        if let Some(wrong) = self.payer.check(line, &self.balances) {
-            self.violation(format!("{name}: {wrong}"));
+        self.payer.grant(line);
+        if matches!(line.kind, Kind::Send | Kind::Reversal) {
+            self.count_charge(line, &name);
         }
         *self.balances.entry(line.from.clone()).or_default() -= i128::from(line.amount);
         *self.balances.entry(line.to.clone()).or_default() += i128::from(line.amount);
-        self.sums.add_line(line);
+        self.packages.count(line);
+        self.deeds.count(line);
         self.check_not_negative(line, &name);
-        self.count_charge(line);
     }
 
-    fn count_charge(&mut self, line: &Transfer) {
-        let sign = match line.kind {
-            Kind::Send => 1,
-            Kind::Reversal => -1,
-            _ => return,
-        };
+    /// A charge counts for the hour and day at which its message was accepted, also when it is given back.
+    fn count_charge(&mut self, line: &Transfer, name: &str) {
+        let is_send = line.kind == Kind::Send;
+        let mails = if is_send { line.amount } else { line.amount.saturating_neg() };
         let charged = self.charged.entry(line.transaction_id).or_insert(Charged { mails: 0, at: line.at });
-        charged.mails += sign * line.amount;
-        let source = if sign > 0 { &line.from } else { &line.to };
-        self.usage.count(source, charged.at, sign * line.amount);
+        charged.mails = charged.mails.saturating_add(mails);
+        let accepted_at = charged.at;
+        if is_send {
+            let (_, day) = self.usage.place(line.at);
+            if let Some(wrong) = self.payer.send(line, day, &self.balances) {
+                self.violation(format!("{name}: {wrong}"));
+            }
+        }
+        let (hour, day) = self.usage.place(accepted_at);
+        let source = if is_send { &line.from } else { &line.to };
+        if !is_send {
+            self.payer.give_back(source, day, line.amount);
+        }
+        self.usage.count(source, (hour, day), mails);
     }
 
     fn check_running_balance(&mut self, line: &Transfer, name: &str) {
         let (own, sign) = line.own_side();
-        if line.after != line.before + sign * line.amount {
+        let (before, after) = (i128::from(line.before), i128::from(line.after));
+        if after != before + i128::from(sign) * i128::from(line.amount) {
             self.violation(format!(
-                "{name}: {} before, {} after does not fit an amount of {}",
-                line.before, line.after, line.amount
+                "{name}: {before} before, {after} after does not fit an amount of {}",
+                line.amount
             ));
         }
         let balance = self.balance(own);
-        let before = if own.is_owed() { -balance } else { balance };
-        if i128::from(line.before) != before {
+        let replayed = if own.is_owed() { -balance } else { balance };
+        if before != replayed {
             self.violation(format!(
-                "{name}: says {own} was {} before, the lines before it say {before}",
-                line.before
+                "{name}: says {own} was {before} before, the lines before it say {replayed}"
             ));
         }
     }
@@ -170,8 +194,32 @@ impl Replay {
         self.charged.remove(&message_id).map_or(0, |charged| charged.mails)
     }
 
-    /// Compares with the stored account; the rest of `charged` belongs to no message.
+    /// Compares with the stored account; what was charged and not taken belongs to no message.
     pub fn finish(mut self, stored: &Stored) -> Vec<Violation> {
+        self.compare_balances(stored);
+        let mut wrong = self.packages.compare(stored, &self.balances);
+        wrong.extend(self.usage.compare(stored));
+        wrong.extend(bills::compare(stored, &self.deeds, &self.balances));
+        wrong.extend(orders::compare(stored, &self.deeds));
+        let mut left: Vec<_> = self.charged.iter().filter(|(_, charged)| charged.mails != 0).collect();
+        left.sort_unstable_by_key(|(message, _)| **message);
+        wrong.extend(left.into_iter().map(|(message, charged)| {
+            format!("message {message}: {} mails charged, but there is no such message", charged.mails)
+        }));
+        wrong.into_iter().for_each(|what| self.violation(what));
+        self.abandon()
+    }
+
+    /// The violations so far, of an account that cannot be read any further.
+    pub fn abandon(mut self) -> Vec<Violation> {
+        if self.unnamed > 0 {
+            let what = format!("and {} violations more of this account", self.unnamed);
+            self.violations.push(Violation { account_id: self.account_id, what });
+        }
+        self.violations
+    }
+
+    fn compare_balances(&mut self, stored: &Stored) {
         let expected = [
             (LedgerAccount::Free, i128::from(stored.free_left)),
             (LedgerAccount::PayAsYouGo, -i128::from(stored.pay_as_you_go_mails)),
@@ -184,79 +232,17 @@ impl Replay {
                 self.violation(format!("{account}: the lines add up to {replayed}, the account has {value}"));
             }
         }
+        let (day, used) = (self.payer.free.day, self.payer.free.used);
+        if (day, used) != (stored.free_day, stored.free_day_used) {
+            self.violation(format!(
+                "free: by the lines {used} mails count for day {day}, by the account {} for day {} (R06)",
+                stored.free_day_used, stored.free_day
+            ));
+        }
         if self.lines != stored.sequence {
             self.violation(format!(
                 "the ledger ends at line {}, the account counts {}",
                 self.lines, stored.sequence
-            ));
-        }
-        for package in &stored.packages {
-            self.check_package(package);
-        }
-        let known = |name: &str| stored.packages.iter().any(|package| package.instance_id == name);
-        let orphans: Vec<_> = self
-            .balances
-            .keys()
-            .filter_map(|account| match account {
-                LedgerAccount::Package(instance) if !known(instance) => Some(instance.clone()),
-                _ => None,
-            })
-            .collect();
-        for instance in orphans {
-            self.violation(format!("{instance}: has ledger lines but no package"));
-        }
-        let left = self.charged.iter().filter(|(_, charged)| charged.mails != 0);
-        let uncharged: Vec<_> = left.map(|(id, charged)| (*id, charged.mails)).collect();
-        for (message, mails) in uncharged {
-            self.violation(format!("message {message}: {mails} mails charged, but there is no such message"));
-        }
-        if self.balances.values().sum::<i128>() != 0 {
-            self.violation("the ledger does not sum to zero".to_owned());
-        }
-        for what in self.usage.compare(stored, &self.balances) {
-            self.violation(what);
-        }
-        self.violations
-    }
-
-    fn check_package(&mut self, package: &Package) {
-        let instance = &package.instance_id;
-        let remaining = self.balance(&LedgerAccount::Package(instance.clone()));
-        if remaining != i128::from(package.remaining) {
-            self.violation(format!(
-                "{instance}: the lines leave {remaining} mails, the package has {}",
-                package.remaining
-            ));
-        }
-        if package.remaining < 0 || package.remaining > package.granted {
-            self.violation(format!("{instance}: {} of {} mails remain", package.remaining, package.granted));
-        }
-        let balances = self.sums.balances(package.ends_at);
-        let Some(lines) = balances.packages.iter().find(|balance| balance.instance_id == *instance) else {
-            self.violation(format!("{instance}: no line grants its mails"));
-            return;
-        };
-        let parts = lines.remaining + lines.upcoming + lines.consumed + lines.lapsed + lines.refunded;
-        if lines.granted != package.granted || parts != lines.granted {
-            self.violation(format!(
-                "{instance}: {} granted is not {} consumed + {} lapsed or remaining + {} refunded (R25)",
-                package.granted,
-                lines.consumed,
-                lines.lapsed + lines.remaining + lines.upcoming,
-                lines.refunded
-            ));
-        }
-        if lines.refunded != package.refunded() {
-            self.violation(format!(
-                "{instance}: the lines refund {} mails, the package {}",
-                lines.refunded,
-                package.refunded()
-            ));
-        }
-        let kept = (package.starts_at, package.ends_at);
-        if lines.validity.map(|validity| (validity.from, validity.until)) != Some(kept) {
-            self.violation(format!(
-                "{instance}: its validity is not the one that its granting line has (R08)"
             ));
         }
     }

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::{check_email, checked_phone};
 use crate::cli::args::switch;
+use crate::cli::output::print;
 use crate::cli::{ConfigFile, Done, Failure, Opened, account_id, actor, named_account, print_json};
 
 #[derive(Args)]
@@ -56,12 +57,7 @@ async fn show_or_set(opened: &Opened, arguments: &Arguments) -> Done {
     if contact != before && !opened.store.set_contact(account_id, &contact, &actor()).await? {
         return Err(no_such());
     }
-    if arguments.json {
-        print_json(&json_of(&contact));
-    } else {
-        println!("{}", text_of(&contact));
-    }
-    Ok(())
+    if arguments.json { print_json(&json_of(&contact)) } else { print(text_of(&contact)) }
 }
 
 fn change(contact: &mut Contact, arguments: &Arguments) -> Done {

@@ -12,8 +12,9 @@ use indicia_domain::time;
 use indicia_store::account::{CreateError, NewAccount};
 use serde_json::json;
 
-use super::args::{amount_from_zero, reason};
-use super::{ConfigFile, Done, Failure, Opened, account_id, print_json};
+use super::args::{Key, amount_from_zero, reason};
+use super::output::print;
+use super::{ConfigFile, Done, Failure, Opened, account_id, note_done, print_json};
 use crate::secrets;
 
 const CREATE_EXAMPLES: &str = "\
@@ -27,6 +28,7 @@ const CREDIT_EXAMPLES: &str = "\
 Examples:
   indicia account credit 1000000000000001 250.00 --memo 'bank transfer 2026-11-20'
   indicia account credit 1000000000000001 -13.05 --memo 'transferred twice'
+  indicia account credit 1000000000000001 99.00 --memo 'cheque 4711' --idempotency-key cheque-4711   (run it twice: booked once)
 
 The balance cannot go below zero. What is due is paid from it in the same moment, and an overdue account that owes
 nothing more can send again at once (R11).";
@@ -86,11 +88,12 @@ pub enum AccountCommand {
         #[arg(value_parser = account_id)]
         account_id: i64,
         /// Decimal, in the site's currency.
-        #[arg(allow_negative_numbers = true)]
         amount: MoneyMicros,
         /// Stands on the ledger's line and in the account's transactions.
         #[arg(long, value_name = "TEXT", default_value = "credit by an operator", value_parser = reason)]
         memo: String,
+        #[command(flatten)]
+        key: Key,
         #[command(flatten)]
         file: ConfigFile,
     },
@@ -102,20 +105,22 @@ pub enum AccountCommand {
         #[arg(value_parser = account_id)]
         account_id: i64,
         /// Decimal, in the site's currency; negative takes off.
-        #[arg(long, value_name = "AMOUNT", allow_negative_numbers = true)]
+        #[arg(long, value_name = "AMOUNT")]
         money: Option<MoneyMicros>,
         /// Mails of the free credit; negative takes off.
-        #[arg(long, value_name = "N", allow_negative_numbers = true)]
+        #[arg(long, value_name = "N")]
         free_mails: Option<i64>,
         /// The package whose mails are changed, together with --mails.
         #[arg(long, value_name = "INSTANCE", requires = "mails")]
         package: Option<String>,
         /// Mails of that package; negative takes off.
-        #[arg(long, value_name = "N", requires = "package", allow_negative_numbers = true)]
+        #[arg(long, value_name = "N", requires = "package")]
         mails: Option<i64>,
         /// Why. Stands on the ledger's line and in the audit log.
         #[arg(long, value_name = "TEXT", value_parser = reason)]
         reason: String,
+        #[command(flatten)]
+        key: Key,
         #[command(flatten)]
         file: ConfigFile,
     },
@@ -131,6 +136,8 @@ pub enum AccountCommand {
         /// Why. Stands in the audit log.
         #[arg(long, value_name = "TEXT", value_parser = reason)]
         reason: String,
+        #[command(flatten)]
+        key: Key,
         #[command(flatten)]
         file: ConfigFile,
     },
@@ -169,20 +176,20 @@ pub async fn run(command: AccountCommand) -> Done {
             let done = create(&opened, &name, &email, phone.as_deref(), &zone, json).await;
             opened.finish(done).await
         }
-        AccountCommand::Credit { account_id, amount, memo, file } => {
+        AccountCommand::Credit { account_id, amount, memo, key, file } => {
             let opened = file.open().await?;
-            let done = money::credit(&opened, account_id, amount, &memo).await;
+            let done = money::credit(&opened, account_id, amount, &memo, &key).await;
             opened.finish(done).await
         }
-        AccountCommand::Adjust { account_id, money, free_mails, package, mails, reason, file } => {
+        AccountCommand::Adjust { account_id, money, free_mails, package, mails, reason, key, file } => {
             let what = money::adjusted(money, free_mails, package, mails)?;
             let opened = file.open().await?;
-            let done = money::adjust(&opened, account_id, what, reason).await;
+            let done = money::adjust(&opened, account_id, what, reason, &key).await;
             opened.finish(done).await
         }
-        AccountCommand::CreditLimit { account_id, amount, reason, file } => {
+        AccountCommand::CreditLimit { account_id, amount, reason, key, file } => {
             let opened = file.open().await?;
-            let done = money::credit_limit(&opened, account_id, amount, &reason).await;
+            let done = money::credit_limit(&opened, account_id, amount, &reason, &key).await;
             opened.finish(done).await
         }
         AccountCommand::Contact(arguments) => contact::run(arguments).await,
@@ -262,19 +269,25 @@ async fn create(
     as_json: bool,
 ) -> Done {
     let made = make(opened, name, email, phone, zone).await?;
-    if as_json {
+    // The secrets are printed though the note should fail: they exist nowhere else.
+    let detail = format!("{name}, {email}, {zone}");
+    let noted = note_done(opened, Some(made.account_id), "create-account", &detail).await;
+    let printed = if as_json {
         print_json(&json!({
             "account_id": made.account_id.to_string(),
             "access_key_id": made.access_key_id,
             "access_key_secret": made.access_key_secret,
             "console_password": made.console_password,
-        }));
+        }))
     } else {
-        println!("account            {}", made.account_id);
-        println!("access key id      {}", made.access_key_id);
-        println!("access key secret  {}   (shown only now)", made.access_key_secret);
-        println!("console login      {email}");
-        println!("console password   {}   (shown only now)", made.console_password);
-    }
-    Ok(())
+        print(format_args!(
+            "account            {}\n\
+             access key id      {}\n\
+             access key secret  {}   (shown only now)\n\
+             console login      {email}\n\
+             console password   {}   (shown only now)",
+            made.account_id, made.access_key_id, made.access_key_secret, made.console_password
+        ))
+    };
+    printed.and(noted)
 }

@@ -1,8 +1,12 @@
 //! Money and mails by hand: `account credit`, `account adjust`, `account credit-limit`.
 
+use indicia_domain::account::AccountStatus;
 use indicia_domain::money::MoneyMicros;
-use indicia_store::money::{AdjustError, Adjusted, Adjustment, CreditError};
+use indicia_store::account::AccountNumbers;
+use indicia_store::money::{AdjustError, Adjusted, Adjustment, CreditError, MoneyReceipt};
 
+use crate::cli::args::Key;
+use crate::cli::output::Out;
 use crate::cli::{Done, Failure, Opened, actor};
 
 fn credited_wrongly(error: CreditError) -> Failure {
@@ -12,16 +16,62 @@ fn credited_wrongly(error: CreditError) -> Failure {
     }
 }
 
-pub async fn credit(opened: &Opened, account_id: i64, amount: MoneyMicros, memo: &str) -> Done {
-    let balance = opened.store.credit(account_id, amount, memo, &actor()).await.map_err(credited_wrongly)?;
-    println!("the balance of account {account_id} is now {} {balance}", opened.config.billing.currency);
-    Ok(())
+/// What is said of a deed: in the past tense when it is an answer given again.
+fn told(receipt: &MoneyReceipt, now: &str, then: &str) -> String {
+    match receipt.is_repeat {
+        true => format!("done before under this key, nothing was done now; {then}"),
+        false => now.to_owned(),
+    }
 }
 
-pub async fn credit_limit(opened: &Opened, account_id: i64, limit: MoneyMicros, reason: &str) -> Done {
-    opened.store.set_credit_limit(account_id, limit, reason, &actor()).await.map_err(credited_wrongly)?;
-    println!("the credit limit of account {account_id} is now {} {limit}", opened.config.billing.currency);
-    Ok(())
+/// Says what was done, and whether the account still cannot send because it is overdue (R11): who has just paid for it
+/// believes that it can.
+async fn print_told(opened: &Opened, account_id: i64, told: &str) -> Done {
+    let mut out = Out::open();
+    out.line(told)?;
+    if let Some(numbers) = opened.store.account_numbers(account_id).await?
+        && let Some(missing) = still_missing(&numbers)
+    {
+        let currency = &opened.config.billing.currency;
+        out.line(format_args!("still overdue: {currency} {missing} more is needed"))?;
+    }
+    out.close()
+}
+
+/// What must come in before everything due is paid, of an overdue account: what is due less what the balance and the
+/// credit limit may still give.
+fn still_missing(numbers: &AccountNumbers) -> Option<MoneyMicros> {
+    let available = numbers.cash.0.saturating_add(numbers.credit_limit.0);
+    let missing = MoneyMicros(numbers.due.0.saturating_sub(available).max(0));
+    numbers.status.has(AccountStatus::OVERDUE).then_some(missing)
+}
+
+pub async fn credit(opened: &Opened, account_id: i64, amount: MoneyMicros, memo: &str, key: &Key) -> Done {
+    let key = key.kept();
+    let receipt = opened.store.credit(account_id, amount, memo, &actor(), key.as_deref()).await;
+    let receipt = receipt.map_err(credited_wrongly)?;
+    let balance = format!("{} {}", opened.config.billing.currency, receipt.balance());
+    let transaction_id = receipt.transaction_id;
+    let now = format!("the balance of account {account_id} is now {balance}; transaction {transaction_id}");
+    let then =
+        format!("the balance of account {account_id} was then {balance}; transaction {transaction_id}");
+    print_told(opened, account_id, &told(&receipt, &now, &then)).await
+}
+
+pub async fn credit_limit(
+    opened: &Opened,
+    account_id: i64,
+    limit: MoneyMicros,
+    reason: &str,
+    key: &Key,
+) -> Done {
+    let key = key.kept();
+    let receipt = opened.store.set_credit_limit(account_id, limit, reason, &actor(), key.as_deref()).await;
+    let receipt = receipt.map_err(credited_wrongly)?;
+    let currency = &opened.config.billing.currency;
+    let now = format!("the credit limit of account {account_id} is now {currency} {limit}");
+    let then = format!("the credit limit of account {account_id} was set to {currency} {limit} then");
+    print_told(opened, account_id, &told(&receipt, &now, &then)).await
 }
 
 /// What the options of `account adjust` name. That there is exactly one of them is clap's business.
@@ -43,12 +93,14 @@ pub fn adjusted(
     }
 }
 
-pub async fn adjust(opened: &Opened, account_id: i64, what: Adjusted, reason: String) -> Done {
+pub async fn adjust(opened: &Opened, account_id: i64, what: Adjusted, reason: String, key: &Key) -> Done {
     let done = what_happened(&what, &opened.config.billing.currency);
     let adjustment = Adjustment { account_id, what, reason };
-    let transaction_id = opened.store.adjust(&adjustment, &actor()).await.map_err(adjusted_wrongly)?;
-    println!("account {account_id}: {done}; transaction {transaction_id}");
-    Ok(())
+    let key = key.kept();
+    let receipt = opened.store.adjust(&adjustment, &actor(), key.as_deref()).await;
+    let receipt = receipt.map_err(adjusted_wrongly)?;
+    let text = format!("account {account_id}: {done}; transaction {}", receipt.transaction_id);
+    print_told(opened, account_id, &told(&receipt, &text, &text)).await
 }
 
 fn adjusted_wrongly(error: AdjustError) -> Failure {

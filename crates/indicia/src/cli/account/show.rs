@@ -8,6 +8,7 @@ use indicia_store::package::{PackageFilter, PackageRow};
 use serde_json::json;
 
 use super::contact;
+use crate::cli::output::Out;
 use crate::cli::package::{json_of_package, text_of_package};
 use crate::cli::{Done, Failure, Opened, named_account, print_json};
 
@@ -47,12 +48,7 @@ pub async fn run(opened: &Opened, account_id: i64, as_json: bool) -> Done {
         account,
         numbers,
     };
-    if as_json {
-        print_json(&json_of(opened, &shown));
-    } else {
-        print_text(opened, &shown);
-    }
-    Ok(())
+    if as_json { print_json(&json_of(opened, &shown)) } else { print_text(opened, &shown) }
 }
 
 fn json_of(opened: &Opened, shown: &Shown) -> serde_json::Value {
@@ -80,26 +76,28 @@ fn json_of(opened: &Opened, shown: &Shown) -> serde_json::Value {
     })
 }
 
-fn print_text(opened: &Opened, shown: &Shown) {
+fn print_text(opened: &Opened, shown: &Shown) -> Done {
     let Shown { account, numbers, contact: told, packages, quota_used_today } = shown;
     let (currency, now) = (&opened.config.billing.currency, opened.store.now());
-    println!("account          {}  {}", account.account_id, account.name);
-    println!("console login    {}", account.email);
-    println!("billing zone     {}", account.zone);
-    println!("created          {}", account.created_at);
-    println!("status           {}", status_words(numbers.status).join(", "));
-    println!("{}", contact::text_of(told));
-    println!(
+    let mut out = Out::open();
+    out.line(format_args!("account          {}  {}", account.account_id, account.name))?;
+    out.line(format_args!("console login    {}", account.email))?;
+    out.line(format_args!("billing zone     {}", account.zone))?;
+    out.line(format_args!("created          {}", account.created_at))?;
+    out.line(format_args!("status           {}", status_words(numbers.status).join(", ")))?;
+    out.line(format_args!("{}", contact::text_of(told)))?;
+    out.line(format_args!(
         "quota            {quota_used_today} of {} mails used today, level {}",
         numbers.daily_quota, numbers.quota_level
-    );
-    println!("cash             {currency} {}", numbers.cash);
-    println!("credit limit     {currency} {}", numbers.credit_limit);
-    println!("open bills       {currency} {}", numbers.open);
-    println!("of these due     {currency} {}", numbers.due);
-    println!("free credit      {} mails", numbers.free_left);
-    println!("not yet billed   {} mails of pay-as-you-go", numbers.pay_as_you_go_mails);
+    ))?;
+    out.line(format_args!("cash             {currency} {}", numbers.cash))?;
+    out.line(format_args!("credit limit     {currency} {}", numbers.credit_limit))?;
+    out.line(format_args!("open bills       {currency} {}", numbers.open))?;
+    out.line(format_args!("of these due     {currency} {}", numbers.due))?;
+    out.line(format_args!("free credit      {} mails", numbers.free_left))?;
+    out.line(format_args!("not yet billed   {} mails of pay-as-you-go", numbers.pay_as_you_go_mails))?;
     for row in packages {
-        println!("{}", text_of_package(row, now));
+        out.line(format_args!("{}", text_of_package(row, now)))?;
     }
+    out.close()
 }

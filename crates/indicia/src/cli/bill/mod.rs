@@ -7,7 +7,7 @@ use indicia_store::bill::{Bill, BillQuery};
 use serde_json::json;
 
 use super::args::{Month, month};
-use super::output::Out;
+use super::output::{Out, counted, print};
 use super::{ConfigFile, Done, Failure, Opened, account_id, named_account, print_json};
 use indicia_domain::time;
 
@@ -30,7 +30,8 @@ const STATEMENT_EXAMPLES: &str = "\
 Examples:
   indicia bill statement 1000000000000001 --month 2026-11 > statement.txt
 
-The same figures as the console's statement page, from the totals that are kept.";
+The same figures as the console's statement page, from the totals that are kept. The lines of the cash balance:
+  indicia ledger lines 1000000000000001 --unit money";
 
 /// Bills read at a time.
 const BILLS_PER_PAGE: i64 = 1_000;
@@ -128,8 +129,12 @@ async fn list(opened: &Opened, account_id: i64, month: Month, as_json: bool) -> 
     if !as_json {
         let total = opened.store.bill_total(account_id, from, before).await?;
         out.line(format_args!(
-            "{} bills, {} mails, {} {}, of it outstanding {}",
-            total.bills, total.mails, opened.config.billing.currency, total.amount, total.outstanding
+            "{}, {}, {} {}, of it outstanding {}",
+            counted(total.bills, "bill"),
+            counted(total.mails, "mail"),
+            opened.config.billing.currency,
+            total.amount,
+            total.outstanding
         ))?;
     }
     out.close()
@@ -180,12 +185,13 @@ async fn make(opened: &Opened, as_json: bool) -> Done {
     if as_json {
         print_json(
             &json!({ "bills": round.bills, "settlements": round.settlements, "overdue": round.overdue }),
-        );
+        )
     } else {
-        println!(
-            "{} bills made, {} settlements, {} accounts became overdue",
-            round.bills, round.settlements, round.overdue
-        );
+        print(format_args!(
+            "{} made, {}, {} became overdue",
+            counted(round.bills, "bill"),
+            counted(round.settlements, "settlement"),
+            counted(round.overdue, "account")
+        ))
     }
-    Ok(())
 }

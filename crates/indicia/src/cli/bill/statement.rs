@@ -1,43 +1,20 @@
-//! `indicia bill statement`: one month of an account as plain text, from opening to closing.
-//!
-//! Made from totals that are kept (usage by hour, each package's draw by day, bills) and from the lines of the cash
-//! balance; lines of mails are never read.
+//! `indicia bill statement`: one month of an account as plain text, from opening to closing. The figures are those of
+//! the console's statement page: both come from [`indicia_store::statement`] and from the totals that are kept.
 
-use std::collections::BTreeMap;
-
-use indicia_domain::ledger::{Kind, LedgerAccount};
 use indicia_domain::money::MoneyMicros;
 use indicia_domain::time::{self, TimeZone, UnixMicros};
 use indicia_store::account::Account;
-use indicia_store::ledger::DeductionToken;
-use indicia_store::package::{PackageFilter, PackageRow};
+use indicia_store::statement::{PackageMonth, Span, drawn_by_package};
+use indicia_store::usage::PackageDay;
 
 use crate::cli::args::Month;
-use crate::cli::output::Out;
+use crate::cli::output::{Out, counted};
 use crate::cli::{Done, Failure, Opened, named_account};
-
-/// Cash lines read at a time.
-const LINES_PER_PAGE: i64 = 1_000;
-
-/// The kinds that change the cash balance, in the order of the sheet.
-const CASH_KINDS: [(Kind, &str); 7] = [
-    (Kind::TopUp, "payments received"),
-    (Kind::Credit, "put on by the operator"),
-    (Kind::Purchase, "packages bought"),
-    (Kind::Upgrade, "packages upgraded"),
-    (Kind::Refund, "packages refunded"),
-    (Kind::Settlement, "bills collected"),
-    (Kind::Adjustment, "adjustments"),
-];
 
 /// What the statement is about: a month, up to now where it is not over.
 struct Period {
     month: Month,
-    start: UnixMicros,
-    /// The first instant after it.
-    end: UnixMicros,
-    first_day: i64,
-    before_day: i64,
+    span: Span,
     is_over: bool,
 }
 
@@ -46,170 +23,180 @@ impl Period {
         let (start, end) = month.span(zone);
         let (first_day, before_day) = month.days(zone);
         let is_over = end <= now;
+        // What happened at this very instant belongs to the month so far.
         let end = if is_over { end } else { now.plus_micros(1) };
-        Period { month, start, end, first_day, before_day, is_over }
+        Period { month, span: Span { start, end, first_day, before_day }, is_over }
     }
+}
+
+/// A statement on its way to the reader.
+struct Sheet<'a> {
+    opened: &'a Opened,
+    account: Account,
+    zone: TimeZone,
+    period: Period,
+    out: Out,
 }
 
 pub async fn print(opened: &Opened, account_id: i64, month: Month) -> Done {
     let account = named_account(opened, account_id).await?;
     let zone = time::zone(&account.zone).map_err(Failure::failed)?;
     let period = Period::of(month, &zone, opened.store.now());
-    if period.start >= period.end {
+    if period.span.start >= period.span.end {
         return Err(Failure::usage(format!("{month} has not begun in {}", account.zone)));
     }
-    let mut out = Out::open();
-    head(&mut out, &account, &zone, &period)?;
-    cash(opened, &mut out, account_id, &period).await?;
-    usage(opened, &mut out, account_id, &period).await?;
-    packages(opened, &mut out, account_id, &period).await?;
-    out.close()
-}
-
-fn head(out: &mut Out, account: &Account, zone: &TimeZone, period: &Period) -> Done {
-    let local = |at: UnixMicros| at.civil(zone).strftime("%Y-%m-%d %H:%M").to_string();
-    out.line(format_args!("STATEMENT {}", period.month))?;
-    out.line(format_args!("account  {}  {}", account.account_id, account.name))?;
-    out.line(format_args!("zone     {}", account.zone))?;
-    let open_end = if period.is_over { "" } else { "  (up to now; the month is not over)" };
-    out.line(format_args!("period   {} to {}{open_end}", local(period.start), local(period.end)))
+    let span = period.span;
+    let drawn = opened.store.package_days(account_id, span.first_day, span.before_day).await?;
+    let mut sheet = Sheet { opened, account, zone, period, out: Out::open() };
+    sheet.head()?;
+    let is_sound = sheet.cash().await?;
+    sheet.mails(&drawn).await?;
+    sheet.bills().await?;
+    sheet.settlements().await?;
+    sheet.packages(&drawn).await?;
+    sheet.days().await?;
+    sheet.out.close()?;
+    if is_sound {
+        return Ok(());
+    }
+    Err(Failure::failed(
+        "the lines of this month do not lead from the opening to the closing balance; run `indicia ledger verify`",
+    ))
 }
 
 /// An amount with the sign of what it did to the balance.
-fn signed(amount: i64) -> String {
-    format!("{}{}", if amount > 0 { "+" } else { "" }, MoneyMicros(amount))
+fn signed(amount: MoneyMicros) -> String {
+    format!("{}{amount}", if amount.0 > 0 { "+" } else { "" })
 }
 
-async fn cash(opened: &Opened, out: &mut Out, account_id: i64, period: &Period) -> Done {
-    let store = &opened.store;
-    let opening = store.cash_before(account_id, period.start).await?;
-    let closing = store.cash_before(account_id, period.end).await?;
-    let mut sums: BTreeMap<&str, (i64, i64)> = BTreeMap::new();
-    let mut after = None;
-    loop {
-        let lines =
-            store.money_lines(account_id, period.start, period.end, after, LINES_PER_PAGE, false).await?;
-        for line in &lines {
-            let change = if line.from == LedgerAccount::Cash { -line.amount } else { line.amount };
-            let (sum, count) = sums.entry(line.kind.as_str()).or_default();
-            *sum = sum.saturating_add(change);
-            *count += 1;
+impl Sheet<'_> {
+    fn id(&self) -> i64 {
+        self.account.account_id
+    }
+
+    /// The account's own clock, to the second.
+    fn local(&self, at: UnixMicros) -> String {
+        at.civil(&self.zone).strftime("%Y-%m-%d %H:%M:%S").to_string()
+    }
+
+    fn title(&mut self, title: &str) -> Done {
+        self.out.line(format_args!("\n{title}"))
+    }
+
+    /// A name and a figure.
+    fn figure(&mut self, name: &str, figure: impl ToString) -> Done {
+        self.out.line(format_args!("  {name:<28} {:>16}", figure.to_string()))
+    }
+
+    fn head(&mut self) -> Done {
+        let (from, until) = (self.local(self.period.span.start), self.local(self.period.span.end));
+        self.out.line(format_args!("STATEMENT {}", self.period.month))?;
+        self.out.line(format_args!("account   {}  {}", self.account.account_id, self.account.name))?;
+        self.out.line(format_args!("e-mail    {}", self.account.email))?;
+        self.out.line(format_args!("zone      {}, for all times here", self.account.zone))?;
+        self.out.line(format_args!("currency  {}", self.opened.config.billing.currency))?;
+        let open_end = if self.period.is_over { "" } else { "  (up to now; the month is not over)" };
+        self.out.line(format_args!("period    {from} until {until}{open_end}"))
+    }
+
+    /// Whether the lines make the closing balance of the opening one (R25).
+    async fn cash(&mut self) -> Result<bool, Failure> {
+        let cash = self.opened.store.cash_month(self.id(), &self.period.span, 0).await?;
+        self.title("CASH BALANCE")?;
+        self.figure("Opening balance", cash.opening)?;
+        for row in cash.rows() {
+            let count = if row.count == 0 { "none".to_owned() } else { counted(row.count, "line") };
+            let amount = signed(row.amount);
+            self.out.line(format_args!("  {:<28} {amount:>16}   {count}", row.name))?;
         }
-        match lines.last() {
-            Some(last) if lines.len() as i64 == LINES_PER_PAGE => {
-                after = Some(DeductionToken { at: last.at.0, sequence: last.sequence });
-            }
-            _ => break,
+        self.figure("Closing balance", cash.closing)?;
+        Ok(cash.expected_closing() == cash.closing)
+    }
+
+    async fn mails(&mut self, drawn: &[PackageDay]) -> Done {
+        let Span { start, end, .. } = self.period.span;
+        let used = self.opened.store.usage_total(self.id(), start, end).await?;
+        self.title("MAILS BY WHAT PAID FOR THEM")?;
+        self.figure("Free credit", used.free_mails)?;
+        for (instance, mails) in drawn_by_package(drawn) {
+            self.figure(&format!("Package {instance}"), mails)?;
         }
+        self.figure("Pay-as-you-go", used.payg_mails)?;
+        self.figure("All", used.mails())
     }
-    out.line(format_args!("\nCASH BALANCE ({})", opened.config.billing.currency))?;
-    out.line(format_args!("  {:<24} {:>16}", "opening", opening.to_string()))?;
-    for (kind, name) in CASH_KINDS {
-        if let Some((sum, count)) = sums.get(kind.as_str()) {
-            let lines = if *count == 1 { "line" } else { "lines" };
-            out.line(format_args!("  {name:<24} {:>16}   {count} {lines}", signed(*sum)))?;
+
+    async fn bills(&mut self) -> Done {
+        let Span { start, end, .. } = self.period.span;
+        let bills = self.opened.store.bill_total(self.id(), start, end).await?;
+        self.title("BILLS OF THIS MONTH'S HOURS")?;
+        self.figure("Bills", bills.bills)?;
+        self.figure("Mails", bills.mails)?;
+        self.figure("Billed", bills.amount)?;
+        self.figure("Paid", bills.paid)?;
+        self.figure("Unpaid", bills.outstanding)
+    }
+
+    async fn settlements(&mut self) -> Done {
+        let Span { start, end, .. } = self.period.span;
+        let settlements = self.opened.store.settlements(self.id(), start, end).await?;
+        if settlements.is_empty() {
+            return Ok(());
         }
+        self.title("BILLS COLLECTED IN THIS MONTH")?;
+        for found in &settlements {
+            let (at, bills) = (self.local(found.at), counted(found.bills, "bill"));
+            let (cause, amount) = (found.cause.as_str(), found.amount.to_string());
+            self.out.line(format_args!("  {at}  {cause:<9}  {bills:>12} {amount:>16}"))?;
+        }
+        Ok(())
     }
-    out.line(format_args!("  {:<24} {:>16}", "closing", closing.to_string()))?;
-    let changes = sums.values().fold(0_i64, |total, (sum, _)| total.saturating_add(*sum));
-    if opening.0.saturating_add(changes) != closing.0 {
-        return Err(Failure::failed(
-            "the lines of this month do not lead from the opening to the closing balance; run `indicia ledger verify`",
-        ));
-    }
-    Ok(())
-}
 
-async fn usage(opened: &Opened, out: &mut Out, account_id: i64, period: &Period) -> Done {
-    let store = &opened.store;
-    let used = store.usage_total(account_id, period.start, period.end).await?;
-    let bills = store.bill_total(account_id, period.start, period.end).await?;
-    out.line("\nMAILS ACCEPTED, BY WHAT PAID FOR THEM")?;
-    for (name, mails) in [
-        ("free credit", used.free_mails),
-        ("packages", used.package_mails),
-        ("pay-as-you-go", used.payg_mails),
-        ("in all", used.mails()),
-    ] {
-        out.line(format_args!("  {name:<24} {mails:>16}"))?;
+    async fn packages(&mut self, drawn: &[PackageDay]) -> Done {
+        let months = self.opened.store.package_months(self.id(), &self.period.span, drawn).await?;
+        self.title("PACKAGES, IN MAILS")?;
+        if months.is_empty() {
+            return self.out.line("  No package existed in this month.");
+        }
+        let width = months.iter().map(|(row, _)| row.package.instance_id.len()).max().unwrap_or(0);
+        self.out.line(format_args!(
+            "  {:<width$}  {:<19} {:>11} {:>11} {:>11} {:>11} {:>11} {:>11} {:>11}",
+            "Instance", "End", "Opening", "Bought", "Adjusted", "Given back", "Drawn", "Lapsed", "Closing"
+        ))?;
+        let mut total = PackageMonth::default();
+        for (row, month) in &months {
+            total = total.plus(*month);
+            let ends = self.local(row.package.ends_at);
+            self.package_line(width, &row.package.instance_id, &ends, month)?;
+        }
+        if months.len() > 1 {
+            self.package_line(width, "All", "", &total)?;
+        }
+        Ok(())
     }
-    out.line(format_args!("\nBILLS OF PAY-AS-YOU-GO ({})", opened.config.billing.currency))?;
-    for (name, text) in [
-        ("bills", bills.bills.to_string()),
-        ("mails billed", bills.mails.to_string()),
-        ("amount", bills.amount.to_string()),
-        ("paid", bills.paid.to_string()),
-        ("not paid", bills.outstanding.to_string()),
-    ] {
-        out.line(format_args!("  {name:<24} {text:>16}"))?;
-    }
-    let unbilled = used.payg_mails - bills.mails;
-    if unbilled != 0 {
-        out.line(format_args!("  {unbilled} mails are not billed yet"))?;
-    }
-    Ok(())
-}
 
-/// One package over the month: `opening + granted - drawn - lapsed = closing`.
-struct PackageMonth {
-    opening: i64,
-    /// Bought and adjusted, less given back.
-    granted: i64,
-    drawn: i64,
-    lapsed: i64,
-    closing: i64,
-}
-
-async fn packages(opened: &Opened, out: &mut Out, account_id: i64, period: &Period) -> Done {
-    let store = &opened.store;
-    let rows = store.packages(account_id, &PackageFilter::default()).await?;
-    let granted_before = store.grants_before(account_id, period.start).await?;
-    let granted_after = store.grants_before(account_id, period.end).await?;
-    let mut drawn: BTreeMap<String, i64> = BTreeMap::new();
-    for day in store.package_days(account_id, period.first_day, period.before_day).await? {
-        *drawn.entry(day.instance_id).or_default() += day.mails;
+    fn package_line(&mut self, width: usize, id: &str, ends: &str, month: &PackageMonth) -> Done {
+        let PackageMonth { opening, bought, adjusted, given_back, drawn, lapsed, closing } = month;
+        self.out.line(format_args!(
+            "  {id:<width$}  {ends:<19} {opening:>11} {bought:>11} {adjusted:>11} {given_back:>11} {drawn:>11} {lapsed:>11} {closing:>11}"
+        ))
     }
-    out.line("\nPACKAGES (mails)")?;
-    let mut shown = 0;
-    for row in rows.iter().filter(|row| is_of(row, period)) {
-        let instance_id = &row.package.instance_id;
-        let ledger_account = LedgerAccount::Package(instance_id.clone()).to_string();
-        let grants = |by_lines: &std::collections::HashMap<String, i64>| {
-            by_lines.get(&ledger_account).copied().unwrap_or(0)
-        };
-        let used_before = store.package_total_before(account_id, instance_id, period.first_day).await?;
-        let opening = grants(&granted_before) - used_before;
-        let granted = grants(&granted_after) - grants(&granted_before);
-        let drawn = drawn.get(instance_id).copied().unwrap_or(0);
-        let left = opening + granted - drawn;
-        let has_ended = row.package.closed.is_none() && row.package.ends_at < period.end;
-        let lapsed = if has_ended { left } else { 0 };
-        let month = PackageMonth { opening, granted, drawn, lapsed, closing: left - lapsed };
-        out.line(package_line(row, &month))?;
-        shown += 1;
-    }
-    if shown == 0 {
-        out.line("  none in this month")?;
-    }
-    Ok(())
-}
 
-/// Whether the package is there at any instant of the period.
-fn is_of(row: &PackageRow, period: &Period) -> bool {
-    let over_at = row.closed_at.unwrap_or(row.package.ends_at);
-    row.package.purchased_at < period.end && over_at >= period.start
-}
-
-fn package_line(row: &PackageRow, month: &PackageMonth) -> String {
-    format!(
-        "  {}  opening {} + granted {} - drawn {} - lapsed {} = closing {}   valid {} to {}",
-        row.package.instance_id,
-        month.opening,
-        month.granted,
-        month.drawn,
-        month.lapsed,
-        month.closing,
-        row.package.starts_at,
-        row.package.ends_at
-    )
+    async fn days(&mut self) -> Done {
+        let Span { start, end, .. } = self.period.span;
+        let days = self.opened.store.usage_days(self.id(), start, end).await?;
+        if days.is_empty() {
+            return Ok(());
+        }
+        self.title("BY DAY")?;
+        self.out.line(format_args!(
+            "  {:<10} {:>13} {:>13} {:>13} {:>13}",
+            "Day", "Free credit", "Packages", "Pay-as-you-go", "Billed"
+        ))?;
+        for (day, used) in days {
+            let (date, billed) = (time::civil_date(day), MoneyMicros(used.billed_micros).to_string());
+            let (free, package, payg) = (used.free_mails, used.package_mails, used.payg_mails);
+            self.out.line(format_args!("  {date} {free:>13} {package:>13} {payg:>13} {billed:>13}"))?;
+        }
+        Ok(())
+    }
 }

@@ -4,11 +4,14 @@ mod lines;
 
 use clap::Subcommand;
 use indicia_domain::ledger::Unit;
+use indicia_domain::ledger::verify::FreeCreditRule;
+use indicia_domain::ledger::verify::Violation;
 use indicia_domain::money::MoneyMicros;
 use indicia_domain::time::UnixMicros;
 use serde_json::json;
 
 use super::args::instant;
+use super::output::{Out, counted, print};
 use super::{ConfigFile, Done, Failure, Opened, account_id, named_account, print_json};
 
 /// Violations that are printed; the rest is counted.
@@ -17,6 +20,7 @@ const SHOWN_MAX: usize = 100;
 const VERIFY_EXAMPLES: &str = "\
 Examples:
   indicia ledger verify --config /etc/indicia.toml && echo sound
+  indicia ledger verify --free-since 2026-11-01T00:00:00Z   (free_credit.daily_mails was changed then)
 
 It can run beside the service: each account is read in one snapshot.";
 
@@ -37,7 +41,14 @@ Lines come in the order in which they were added, and as they are read: an expor
 pub enum LedgerCommand {
     /// Replay the ledger against every rule of conservation (R25). Exit status 0 and a summary, or 1 and what is wrong.
     #[command(after_help = VERIFY_EXAMPLES)]
-    Verify(ConfigFile),
+    Verify {
+        /// Since when free_credit.daily_mails has been what it is, as `2026-11-01T00:00:00Z`: free mails of before are not
+        /// judged by it. Without it: ever.
+        #[arg(long, value_name = "INSTANT", value_parser = instant)]
+        free_since: Option<UnixMicros>,
+        #[command(flatten)]
+        file: ConfigFile,
+    },
     /// An account's balances as of an instant, past or future, from the lines alone (R27).
     #[command(after_help = BALANCE_EXAMPLES)]
     Balance {
@@ -85,9 +96,9 @@ fn unit(text: &str) -> Result<Unit, String> {
 
 pub async fn run(command: LedgerCommand) -> Done {
     match command {
-        LedgerCommand::Verify(file) => {
+        LedgerCommand::Verify { free_since, file } => {
             let opened = file.open().await?;
-            let done = verify(&opened).await;
+            let done = verify(&opened, free_since).await;
             opened.finish(done).await
         }
         LedgerCommand::Balance { account_id, as_of, json, file } => {
@@ -110,23 +121,37 @@ pub async fn run(command: LedgerCommand) -> Done {
     }
 }
 
-async fn verify(opened: &Opened) -> Done {
-    let found = opened.store.verify_ledger().await?;
+async fn verify(opened: &Opened, free_since: Option<UnixMicros>) -> Done {
+    let free = FreeCreditRule {
+        daily_mails: opened.config.policy()?.free_daily_mails,
+        since: free_since.unwrap_or(UnixMicros(i64::MIN)),
+    };
+    let found = opened.store.verify_ledger_by(free).await?;
     if found.violations.is_empty() {
-        println!(
-            "the ledger is sound: {} accounts, {} lines, {} messages, {} mails accepted and charged once each",
-            found.accounts, found.lines, found.messages, found.mails
-        );
-        return Ok(());
-    }
-    for violation in found.violations.iter().take(SHOWN_MAX) {
-        println!("account {}: {}", violation.account_id, violation.what);
+        return print(format_args!(
+            "the ledger is sound: {}, {}, {}, {} accepted and charged once each",
+            counted(found.accounts, "account"),
+            counted(found.lines, "line"),
+            counted(found.messages, "message"),
+            counted(found.mails, "mail")
+        ));
     }
     let count = found.violations.len();
-    Err(Failure::failed(format!(
-        "the ledger is not sound: {count} violations; {} are shown above",
-        count.min(SHOWN_MAX)
-    )))
+    let shown = found.violations.iter().take(SHOWN_MAX);
+    // That the ledger is not sound is the outcome, whether or not anybody reads the details to their end.
+    let words = match print_violations(shown) {
+        Ok(()) => format!("{} shown above", count.min(SHOWN_MAX)),
+        Err(_) => "what they are could not be printed".to_owned(),
+    };
+    Err(Failure::failed(format!("the ledger is not sound: {}; {words}", counted(count as i64, "violation"))))
+}
+
+fn print_violations<'a>(violations: impl Iterator<Item = &'a Violation>) -> Done {
+    let mut out = Out::open();
+    for violation in violations {
+        out.line(format_args!("account {}: {}", violation.account_id, violation.what))?;
+    }
+    out.close()
 }
 
 async fn balance(opened: &Opened, account_id: i64, as_of: Option<UnixMicros>, as_json: bool) -> Done {
@@ -147,7 +172,7 @@ async fn balance(opened: &Opened, account_id: i64, as_of: Option<UnixMicros>, as
                 "upcoming": package.upcoming,
             })
         });
-        print_json(&json!({
+        return print_json(&json!({
             "account_id": account_id.to_string(),
             "as_of": as_of.to_string(),
             "cash": cash.to_string(),
@@ -159,15 +184,18 @@ async fn balance(opened: &Opened, account_id: i64, as_of: Option<UnixMicros>, as
             "pay_as_you_go_mails": balances.pay_as_you_go_mails,
             "packages": packages.collect::<Vec<_>>(),
         }));
-        return Ok(());
     }
-    println!("account {account_id} as of {as_of}");
-    println!("cash           {currency} {cash}");
-    println!("open bills     {currency} {open}");
-    println!("free credit    {} mails", balances.free_mails);
-    println!("pay-as-you-go  {} mails charged and not yet billed", balances.pay_as_you_go_mails);
+    let mut out = Out::open();
+    out.line(format_args!("account {account_id} as of {as_of}"))?;
+    out.line(format_args!("cash           {currency} {cash}"))?;
+    out.line(format_args!("open bills     {currency} {open}"))?;
+    out.line(format_args!("free credit    {} mails", balances.free_mails))?;
+    out.line(format_args!(
+        "pay-as-you-go  {} mails charged and not yet billed",
+        balances.pay_as_you_go_mails
+    ))?;
     for package in &balances.packages {
-        println!(
+        out.line(format_args!(
             "{}  granted {} = remaining {} + consumed {} + lapsed {} + refunded {} + upcoming {}",
             package.instance_id,
             package.granted,
@@ -176,7 +204,7 @@ async fn balance(opened: &Opened, account_id: i64, as_of: Option<UnixMicros>, as
             package.lapsed,
             package.refunded,
             package.upcoming
-        );
+        ))?;
     }
-    Ok(())
+    out.close()
 }

@@ -8,6 +8,7 @@ use indicia_store::package::{PackageFilter, PackageRow};
 use serde_json::json;
 
 use super::args::instant;
+use super::output::Out;
 use super::{ConfigFile, Done, Opened, account_id, named_account, print_json};
 
 const BUY_EXAMPLES: &str = "\
@@ -140,16 +141,17 @@ async fn list(opened: &Opened, account_id: i64, as_json: bool) -> Done {
     let now = opened.store.now();
     let rows = opened.store.packages(account_id, &PackageFilter::default()).await?;
     if as_json {
-        print_json(&serde_json::Value::Array(rows.iter().map(|row| json_of_package(row, now)).collect()));
-        return Ok(());
+        let rows = rows.iter().map(|row| json_of_package(row, now));
+        return print_json(&serde_json::Value::Array(rows.collect()));
     }
+    let mut out = Out::open();
     if rows.is_empty() {
-        println!("account {account_id} has no packages");
+        out.line(format_args!("account {account_id} has no packages"))?;
     }
     for row in &rows {
-        println!("{}", text_of_package(row, now));
+        out.line(text_of_package(row, now))?;
     }
-    Ok(())
+    out.close()
 }
 
 /// A package as it is at `now`.

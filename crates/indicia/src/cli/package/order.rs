@@ -2,20 +2,24 @@
 
 use clap::Args;
 use indicia_domain::money::MoneyMicros;
-use indicia_domain::time::UnixMicros;
+use indicia_domain::time::{self, UnixMicros};
 use indicia_store::package::{
     PurchaseError, PurchaseRequest, Receipt, RefundRequest, RenewRequest, UpgradeRequest,
 };
 use serde_json::json;
 
-use crate::cli::{ConfigFile, Done, Failure, Opened, actor, print_json};
+use crate::cli::args::Key;
+use crate::cli::output::{Out, print};
+use crate::cli::{ConfigFile, Done, Failure, Opened, actor, named_account, print_json};
+
+/// How far ahead a package can begin at most, as the store has it.
+const START_AHEAD_MONTHS: u32 = 6;
 
 /// What every order has.
 #[derive(Args)]
 pub struct Once {
-    /// Under the same key the same order is carried out once, however often it is given (R26).
-    #[arg(long, value_name = "KEY", value_parser = key)]
-    idempotency_key: Option<String>,
+    #[command(flatten)]
+    key: Key,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -23,35 +27,18 @@ pub struct Once {
     file: ConfigFile,
 }
 
-fn key(text: &str) -> Result<String, String> {
-    const LENGTH_MAX: usize = 100;
-    let is_usable =
-        (1..=LENGTH_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
-    if is_usable {
-        Ok(text.to_owned())
-    } else {
-        Err(format!("a key has 1 to {LENGTH_MAX} letters, digits and signs of ASCII without blanks"))
-    }
-}
-
 impl Once {
     pub async fn open(&self) -> Result<Opened, Failure> {
         self.file.open().await
-    }
-
-    /// Keys of the command line and of the other doors do not meet.
-    fn key(&self) -> Option<String> {
-        self.idempotency_key.as_ref().map(|key| format!("command-line:{key}"))
     }
 }
 
 fn refused(error: PurchaseError) -> Failure {
     match error {
-        PurchaseError::UnknownSpecification(_)
-        | PurchaseError::Quantity(_)
-        | PurchaseError::StartOutOfRange => {
+        PurchaseError::UnknownSpecification(_) => {
             Failure::usage(format!("{error}; `indicia price list` shows what is on offer"))
         }
+        PurchaseError::Quantity(_) | PurchaseError::StartOutOfRange => Failure::usage(error),
         other => Failure::failed(other),
     }
 }
@@ -69,21 +56,36 @@ pub async fn buy(
         specification: mails,
         quantity,
         starts_at,
-        idempotency_key: once.key(),
+        idempotency_key: once.key.kept(),
         nonce: None,
         by: actor(),
     };
-    let receipt = opened.store.purchase(&request, &opened.config.price_list()?).await.map_err(refused)?;
-    print_receipt(opened, &receipt, once.json);
-    Ok(())
+    match opened.store.purchase(&request, &opened.config.price_list()?).await {
+        Ok(receipt) => print_receipt(opened, &receipt, once.json),
+        Err(PurchaseError::StartOutOfRange) => Err(start_out_of_range(opened, account_id).await?),
+        Err(error) => Err(refused(error)),
+    }
+}
+
+/// Says which starts there are, in the account's zone, in which the last day is counted.
+async fn start_out_of_range(opened: &Opened, account_id: i64) -> Result<Failure, Failure> {
+    let account = named_account(opened, account_id).await?;
+    let zone = time::zone(&account.zone).map_err(Failure::failed)?;
+    let now = opened.store.now();
+    let end = time::validity_end(&zone, now, START_AHEAD_MONTHS);
+    Ok(Failure::usage(format!(
+        "--starts: validity can begin from now, {}, to six months ahead, before {} (midnight in {})",
+        now.rfc3339_seconds(),
+        end.rfc3339_seconds(),
+        account.zone
+    )))
 }
 
 pub async fn renew(opened: &Opened, account_id: i64, instance_id: String, once: Once) -> Done {
     let request =
-        RenewRequest { account_id, instance_id, idempotency_key: once.key(), nonce: None, by: actor() };
+        RenewRequest { account_id, instance_id, idempotency_key: once.key.kept(), nonce: None, by: actor() };
     let receipt = opened.store.renew(&request, &opened.config.price_list()?).await.map_err(refused)?;
-    print_receipt(opened, &receipt, once.json);
-    Ok(())
+    print_receipt(opened, &receipt, once.json)
 }
 
 pub async fn upgrade(opened: &Opened, account_id: i64, instance_id: String, mails: i64, once: Once) -> Done {
@@ -91,20 +93,19 @@ pub async fn upgrade(opened: &Opened, account_id: i64, instance_id: String, mail
         account_id,
         instance_id,
         specification: mails,
-        idempotency_key: once.key(),
+        idempotency_key: once.key.kept(),
         nonce: None,
         by: actor(),
     };
     let receipt = opened.store.upgrade(&request, &opened.config.price_list()?).await.map_err(refused)?;
-    print_receipt(opened, &receipt, once.json);
-    Ok(())
+    print_receipt(opened, &receipt, once.json)
 }
 
 pub async fn refund(opened: &Opened, account_id: i64, instance_id: String, once: Once) -> Done {
     let request = RefundRequest {
         account_id,
         instance_id: instance_id.clone(),
-        idempotency_key: once.key(),
+        idempotency_key: once.key.kept(),
         nonce: None,
         by: actor(),
     };
@@ -116,19 +117,19 @@ pub async fn refund(opened: &Opened, account_id: i64, instance_id: String, once:
             "instance_id": instance_id,
             "amount": receipt.amount().to_string(),
             "currency": currency,
-        }));
+        }))
     } else {
-        println!("{instance_id} was refunded: {currency} {}, order {}", receipt.amount(), receipt.order_id);
+        let (amount, order_id) = (receipt.amount(), receipt.order_id);
+        print(format_args!("{instance_id} was refunded: {currency} {amount}, order {order_id}"))
     }
-    Ok(())
 }
 
-fn print_receipt(opened: &Opened, receipt: &Receipt, as_json: bool) {
+fn print_receipt(opened: &Opened, receipt: &Receipt, as_json: bool) -> Done {
     let currency = &opened.config.billing.currency;
     let total = MoneyMicros(receipt.total_micros);
     let (starts_at, ends_at) = (UnixMicros(receipt.starts_at), UnixMicros(receipt.ends_at));
     if as_json {
-        print_json(&json!({
+        return print_json(&json!({
             "order_id": receipt.order_id.to_string(),
             "instance_ids": receipt.instance_ids,
             "total": total.to_string(),
@@ -136,10 +137,12 @@ fn print_receipt(opened: &Opened, receipt: &Receipt, as_json: bool) {
             "starts_at": starts_at.to_string(),
             "ends_at": ends_at.to_string(),
         }));
-        return;
     }
-    println!("order {}: {currency} {total} paid, valid from {starts_at} to {ends_at}", receipt.order_id);
+    let mut out = Out::open();
+    let order_id = receipt.order_id;
+    out.line(format_args!("order {order_id}: {currency} {total} paid, valid from {starts_at} to {ends_at}"))?;
     for instance_id in &receipt.instance_ids {
-        println!("{instance_id}");
+        out.line(instance_id)?;
     }
+    out.close()
 }

@@ -132,7 +132,7 @@ pub async fn effective_date(call: &Call<'_>) -> Result<Option<UnixMicros>, ApiEr
     let Some(at) = call.parameters.instant("EffectiveDate")?.map(UnixMicros::from_timestamp) else {
         return Ok(None);
     };
-    if at > time::validity_end(&call.zone().await?, call.now, EFFECTIVE_MONTHS_AHEAD_MAX) {
+    if at >= time::validity_end(&call.zone().await?, call.now, EFFECTIVE_MONTHS_AHEAD_MAX) {
         return Err(start_out_of_range());
     }
     Ok(Some(at))

@@ -73,8 +73,8 @@ async fn renewal(call: &Call<'_>, offer: Offer) -> Result<MoneyMicros, ApiError>
 async fn upgrade(call: &Call<'_>, offer: Offer) -> Result<MoneyMicros, ApiError> {
     let row = instance(call).await?;
     check_upgrade_start(call, &row)?;
-    upgrade_price(&row.package, row.price, offer, call.now)
-        .map_err(|why| not_upgradable(&row.package.instance_id, &why))
+    upgrade_price(&row.package, row.specification, row.price, offer, call.now)
+        .map_err(|why| not_upgradable(call, &row.package.instance_id, &why))
 }
 
 /// GetPayAsYouGoPrice

@@ -2,6 +2,7 @@
 //! transaction.
 
 use indicia_domain::ledger::change::{NotRenewable, NotReturnable, NotUpgradable};
+use indicia_domain::money::MoneyMicros;
 use indicia_domain::time::UnixMicros;
 use indicia_store::audit::{Actor, ActorKind};
 use indicia_store::package::{
@@ -30,7 +31,12 @@ pub async fn create(call: &Call<'_>) -> Result<Value, ApiError> {
         nonce: Some(call.nonce.clone()),
         by: actor(call),
     };
-    let receipt = call.api.store.purchase(&request, &call.api.settings.prices).await.map_err(refused)?;
+    let receipt = call
+        .api
+        .store
+        .purchase(&request, &call.api.settings.prices)
+        .await
+        .map_err(|error| refused(call, error))?;
     tracing::info!(account_id = call.account_id, order_id = receipt.order_id, "package bought over the API");
     Ok(bought(&receipt))
 }
@@ -48,7 +54,12 @@ pub async fn renew(call: &Call<'_>) -> Result<Value, ApiError> {
         nonce: Some(call.nonce.clone()),
         by: actor(call),
     };
-    let receipt = call.api.store.renew(&request, &call.api.settings.prices).await.map_err(refused)?;
+    let receipt = call
+        .api
+        .store
+        .renew(&request, &call.api.settings.prices)
+        .await
+        .map_err(|error| refused(call, error))?;
     tracing::info!(account_id = call.account_id, order_id = receipt.order_id, "package renewed over the API");
     Ok(bought(&receipt))
 }
@@ -67,7 +78,12 @@ pub async fn upgrade(call: &Call<'_>) -> Result<Value, ApiError> {
         nonce: Some(call.nonce.clone()),
         by: actor(call),
     };
-    let receipt = call.api.store.upgrade(&request, &call.api.settings.prices).await.map_err(refused)?;
+    let receipt = call
+        .api
+        .store
+        .upgrade(&request, &call.api.settings.prices)
+        .await
+        .map_err(|error| refused(call, error))?;
     tracing::info!(
         account_id = call.account_id,
         order_id = receipt.order_id,
@@ -127,11 +143,17 @@ pub fn check_upgrade_start(call: &Call<'_>, row: &PackageRow) -> Result<(), ApiE
 }
 
 /// Why nothing was bought, exchanged or given back.
-pub fn refused(error: PurchaseError) -> ApiError {
+pub fn refused(call: &Call<'_>, error: PurchaseError) -> ApiError {
+    let money = |amount: MoneyMicros| with_currency(call, amount);
     match error {
+        PurchaseError::Overdue(due) => ApiError::business(
+            "AccountOverdue",
+            format!("The account has unpaid bills of {} that are due, so nothing can be bought.", money(due)),
+            "Put money on the account's balance; the bills are paid from it at once.",
+        ),
         PurchaseError::InsufficientBalance { price, balance } => ApiError::business(
             "InsufficientBalance",
-            format!("This costs {price}, the balance is {balance}."),
+            format!("This costs {}, the balance is {}.", money(price), money(balance)),
             "Put money on the account first.",
         ),
         PurchaseError::StartOutOfRange => start_out_of_range(),
@@ -143,7 +165,7 @@ pub fn refused(error: PurchaseError) -> ApiError {
         ),
         PurchaseError::NoInstance(instance_id) => no_instance(&instance_id),
         PurchaseError::NotReturnable { instance_id, why } => not_returnable(&instance_id, &why),
-        PurchaseError::NotUpgradable { instance_id, why } => not_upgradable(&instance_id, &why),
+        PurchaseError::NotUpgradable { instance_id, why } => not_upgradable(call, &instance_id, &why),
         PurchaseError::NotRenewable { instance_id, why } => not_renewable(&instance_id, &why),
         PurchaseError::AlreadyRenewed { instance_id, renewal } => renewed_before(&instance_id, &renewal),
         PurchaseError::Store(error) => error.into(),
@@ -182,8 +204,16 @@ pub fn not_renewable(instance_id: &str, why: &NotRenewable) -> ApiError {
     state(format!("The package {instance_id} cannot be renewed: {why}."))
 }
 
-pub fn not_upgradable(instance_id: &str, why: &NotUpgradable) -> ApiError {
-    let message = format!("The package {instance_id} cannot be upgraded: {why}.");
+pub fn not_upgradable(call: &Call<'_>, instance_id: &str, why: &NotUpgradable) -> ApiError {
+    let why_text = match why {
+        NotUpgradable::Cheaper { old, new } => format!(
+            "the larger package costs {}, less than the {} that was paid; refund this one and buy the other",
+            with_currency(call, *new),
+            with_currency(call, *old)
+        ),
+        why => why.to_string(),
+    };
+    let message = format!("The package {instance_id} cannot be upgraded: {why_text}.");
     match why {
         NotUpgradable::NotReturnable(_) => state(message),
         NotUpgradable::NotLarger(..) | NotUpgradable::Cheaper { .. } => {
@@ -194,6 +224,11 @@ pub fn not_upgradable(instance_id: &str, why: &NotUpgradable) -> ApiError {
 
 pub fn renewed_before(instance_id: &str, by: &str) -> ApiError {
     state(format!("The package {instance_id} was renewed before, by {by}; renew that one."))
+}
+
+/// An amount in words: `USD 13.05`.
+fn with_currency(call: &Call<'_>, amount: MoneyMicros) -> String {
+    format!("{} {amount}", call.api.settings.currency)
 }
 
 /// The package is there but in no state for what is asked.

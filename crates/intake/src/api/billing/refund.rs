@@ -17,7 +17,8 @@ pub async fn inquire(call: &Call<'_>) -> Result<Value, ApiError> {
     check_product(call)?;
     client_token(call)?;
     let row = instance(call).await?;
-    returnable(&row.package, call.now).map_err(|why| not_returnable(&row.package.instance_id, &why))?;
+    returnable(&row.package, row.specification, call.now)
+        .map_err(|why| not_returnable(&row.package.instance_id, &why))?;
     Ok(json!({"Data": {
         "HostId": call.api.settings.region,
         "InstanceId": row.package.instance_id,
@@ -53,7 +54,7 @@ pub async fn refund(call: &Call<'_>) -> Result<Value, ApiError> {
         nonce: Some(call.nonce.clone()),
         by: actor(call),
     };
-    let receipt = call.api.store.refund(&request).await.map_err(refused)?;
+    let receipt = call.api.store.refund(&request).await.map_err(|error| refused(call, error))?;
     tracing::info!(
         account_id = call.account_id,
         order_id = receipt.order_id,

@@ -1,9 +1,10 @@
-//! QueryDPUtilizationDetail: each deduction from a package, and each mail given back to one (R03).
+//! QueryDPUtilizationDetail: each deduction from a package, each mail given back to one (R03), and each adjustment of one
+//! by the operator.
 //!
-//! What is given back has a negative DeductQuantity, so the quantities of a package always add up to what it paid
-//! for. Times are read in two forms, civil time of the account's billing zone and UTC (`…T…Z`), and DeductDate is
-//! written in the form of StartTime. Beside the SDK's fields each line says what the package held before and after
-//! (R16), which the SDK has no names for.
+//! What is given back or added has a negative DeductQuantity, so the quantities of a package always add up to what was
+//! bought less what is left. Times are read in two forms, civil time of the account's billing zone and UTC (`…T…Z`), and
+//! DeductDate is written in the form of StartTime. Beside the SDK's fields each line says its Kind, which tells the three
+//! apart, and what the package held before and after (R16), which the SDK has no names for.
 
 use std::collections::HashMap;
 
@@ -98,18 +99,22 @@ async fn of_message(
     let mut lines = call.api.store.transaction_lines(call.account_id, message_id).await?;
     let after = query.after.map_or((i64::MIN, i64::MIN), |token| (token.at, token.sequence));
     lines.retain(|line| {
-        let wanted = instance_of(line)
-            .is_some_and(|instance| query.instance_id.as_deref().is_none_or(|wanted| wanted == instance));
+        let wanted = deduction(line).is_some_and(|(instance, _)| {
+            query.instance_id.as_deref().is_none_or(|wanted| wanted == instance)
+        });
         wanted && query.from <= line.at && line.at < query.before && (line.at.0, line.sequence) > after
     });
     Ok(lines)
 }
 
-/// The package that paid, or to which a mail was given back.
-fn instance_of(line: &Transfer) -> Option<&str> {
+/// The package that paid, to which a mail was given back, or whose mails were adjusted; and how many mails the line took
+/// out of it, negative where it put them in.
+fn deduction(line: &Transfer) -> Option<(&str, i64)> {
     match (line.kind, &line.from, &line.to) {
-        (Kind::Send, LedgerAccount::Package(instance), _)
-        | (Kind::Reversal, _, LedgerAccount::Package(instance)) => Some(instance),
+        (Kind::Send | Kind::Adjustment, LedgerAccount::Package(instance), _) => Some((instance, line.amount)),
+        (Kind::Reversal | Kind::Adjustment, _, LedgerAccount::Package(instance)) => {
+            Some((instance, -line.amount))
+        }
         _ => None,
     }
 }
@@ -136,8 +141,7 @@ fn detail(
     line: &Transfer,
     granted: &HashMap<String, i64>,
 ) -> Value {
-    let instance = instance_of(line).unwrap_or_default();
-    let quantity = if line.kind == Kind::Reversal { -line.amount } else { line.amount };
+    let (instance, quantity) = deduction(line).unwrap_or_default();
     let date = match form {
         Form::Civil => line.at.civil(zone).strftime(TIME_FORMAT).to_string(),
         Form::Utc => line.at.rfc3339_seconds(),
@@ -158,6 +162,7 @@ fn detail(
         "ResCode": UNIT,
         "Uid": call.account_id,
         "ShareUid": call.account_id,
+        "Kind": line.kind.as_str(),
         "RemainingBefore": line.before,
         "RemainingAfter": line.after,
     })

@@ -37,7 +37,7 @@ async fn busy_account(client: &Client<'_>) -> (String, i64) {
         what: Adjusted::Money(MoneyMicros(micros)),
         reason: "goodwill".to_owned(),
     };
-    store.adjust(&adjustment(5), &operator()).await.unwrap();
+    store.adjust(&adjustment(5), &operator(), None).await.unwrap();
     client.sender(SENDER).await;
     client.use_mails(300).await;
     client.server.next_hour().await;
@@ -50,7 +50,7 @@ async fn busy_account(client: &Client<'_>) -> (String, i64) {
     let refund = client.bss("RefundInstance", &back).await.ok()["Data"]["OrderId"].as_i64().unwrap();
     client.server.clock.set(at("2026-11-30T16:00:00Z"));
     client.server.bill().await;
-    store.credit(client.account_id, units(-7), "paid out", &operator()).await.unwrap();
+    store.credit(client.account_id, units(-7), "paid out", &operator(), None).await.unwrap();
     (third, refund)
 }
 
@@ -202,7 +202,11 @@ async fn r11_the_credit_limit_is_part_of_what_is_available() {
     let server = Server::start().await;
     let client = server.account("ann").await;
     client.credit(10).await;
-    server.store.set_credit_limit(client.account_id, units(50), "good customer", &operator()).await.unwrap();
+    server
+        .store
+        .set_credit_limit(client.account_id, units(50), "good customer", &operator(), None)
+        .await
+        .unwrap();
     let data = client.bss("QueryAccountBalance", &[]).await.ok()["Data"].clone();
     for (name, value) in [
         ("AvailableAmount", "60.00"),
@@ -358,7 +362,7 @@ async fn r13_instances_are_listed_by_how_they_stand() {
         what: Adjusted::PackageMails { instance_id: upcoming.clone(), mails: -50_000 },
         reason: "test".to_owned(),
     };
-    server.store.adjust(&emptied, &operator()).await.unwrap();
+    server.store.adjust(&emptied, &operator(), None).await.unwrap();
     server.clock.set(at("2027-02-01T00:00:00Z"));
     let row = client.listed(&upcoming).await.unwrap();
     assert_eq!((&row["Status"], &row["DetailStatus"]), (&json!("Available"), &json!("UsedUp")));

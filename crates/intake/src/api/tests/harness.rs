@@ -265,7 +265,7 @@ impl Client<'_> {
 
     pub async fn credit(&self, units: i64) {
         let (amount, actor) = (MoneyMicros(units * 1_000_000), Actor::system("test"));
-        self.server.store.credit(self.account_id, amount, "test", &actor).await.unwrap();
+        self.server.store.credit(self.account_id, amount, "test", &actor, None).await.unwrap();
     }
 
     /// Everything of the account that a refused call might have changed.

@@ -6,6 +6,7 @@ mod billing_changes;
 mod billing_messages;
 mod billing_money;
 mod billing_support;
+mod billing_texts;
 mod directory;
 mod gateway;
 mod harness;

@@ -1,9 +1,9 @@
 //! Money and mails by hand: credit, adjustment, credit limit, each with a reason and a confirm step.
 //!
-//! Nothing is done before the confirm page's button. That page's own address carries a token that only the
-//! first form to use it can take ([`indicia_store::Store::claim_form`]), so that a double click, a resend or a
-//! lost answer books once. What is done are new ledger lines, never a change of one that stands (R27), and an
-//! audit entry; the page shows both.
+//! Nothing is done before the confirm page's button. That page's own address carries a token, which is the deed's
+//! idempotency key and kept in the deed's own transaction (R26). So a double click, a resend or a lost answer books
+//! once, every repeat is shown the lines of the first time, and a form whose deed failed can be sent again. What
+//! is done are new ledger lines, never a change of one that stands (R27), and an audit entry; the page shows both.
 
 mod order;
 
@@ -14,12 +14,10 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Redirect, Response},
 };
-use indicia_domain::{
-    ledger::{Kind, Transfer},
-    money::MoneyMicros,
-};
+use indicia_domain::ledger::Transfer;
 use indicia_store::{
-    money::{AdjustError, Adjusted, Adjustment, CreditError},
+    StoreError,
+    money::{AdjustError, Adjusted, Adjustment, CreditError, MoneyReceipt},
     oversight::{AuditQuery, LineQuery},
     package::PackageFilter,
 };
@@ -41,9 +39,7 @@ use crate::{
 };
 
 const TITLE: &str = "Money by hand";
-/// Lines in which those of a deed are looked for: a busy account has charges of mails between them.
-const LINES_READ: i64 = 500;
-const LINES_SHOWN: usize = 20;
+const LINES_SHOWN: i64 = 20;
 const ENTRIES_SHOWN: i64 = 10;
 
 const DIRECTIONS: &[(&str, &str)] = &[("give", "Put on"), ("take", "Take off")];
@@ -77,11 +73,26 @@ struct HandPage {
     audit_href: String,
 }
 
-/// What the page is asked with after something was done: the last line before it.
+/// What the page is asked with after something was done: the last line before it, and how many came of it.
 #[derive(Deserialize)]
 pub struct HandQuery {
     #[serde(default)]
     after: String,
+    #[serde(default)]
+    lines: String,
+}
+
+impl HandQuery {
+    fn came_of_it(&self) -> Option<CameOfIt> {
+        Some(CameOfIt { after_sequence: self.after.parse().ok()?, lines: self.lines.parse().ok()? })
+    }
+}
+
+/// The lines of one deed.
+#[derive(Clone, Copy)]
+struct CameOfIt {
+    after_sequence: i64,
+    lines: i64,
 }
 
 /// `GET /accounts/{account_id}/operator`
@@ -91,7 +102,7 @@ pub async fn show(
     Query(query): Query<HandQuery>,
 ) -> Result<Response, ConsoleError> {
     only_operators(&view)?;
-    hand_page(&state, &view, HandForm::default(), None, query.after.parse().ok()).await
+    hand_page(&state, &view, HandForm::default(), None, query.came_of_it()).await
 }
 
 fn only_operators(view: &AccountView) -> Result<(), ConsoleError> {
@@ -103,10 +114,10 @@ async fn hand_page(
     view: &AccountView,
     form: HandForm,
     note: Option<Note>,
-    after: Option<i64>,
+    came_of_it: Option<CameOfIt>,
 ) -> Result<Response, ConsoleError> {
     let status = if note.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
-    let lines = lines(state, view, after).await?;
+    let lines = lines(state, view, came_of_it).await?;
     let query = AuditQuery { account_id: Some(view.id()), actor: None, after: None, limit: ENTRIES_SHOWN };
     let entries = state.store.audit_entries(&query).await?;
     let (for_credit, for_adjustment) =
@@ -123,7 +134,7 @@ async fn hand_page(
         adjustable: SelectOption::list(ADJUSTABLE, &form.kind),
         packages: packages(state, view, &form.instance).await?,
         reason_length_max: REASON_LENGTH_MAX,
-        came_of_it: after.is_some(),
+        came_of_it: came_of_it.is_some(),
         rows: lines.iter().map(|line| LineRow::of(state, view, line)).collect(),
         transactions_href: view.href(TRANSACTIONS),
         entries: entries.iter().map(|entry| AuditRow::of(&view.zone, entry)).collect(),
@@ -167,28 +178,17 @@ async fn packages(
         .collect())
 }
 
-/// Whether a line comes of what was done by hand: due bills are settled with what comes in.
-fn comes_of_it(line: &Transfer) -> bool {
-    matches!(line.kind, Kind::Credit | Kind::Adjustment | Kind::Settlement)
-}
-
 /// After a deed, the lines that came of it, in their order; otherwise the newest that were made by hand.
 async fn lines(
     state: &ConsoleState,
     view: &AccountView,
-    after: Option<i64>,
+    came_of_it: Option<CameOfIt>,
 ) -> Result<Vec<Transfer>, ConsoleError> {
-    let mut lines = match after {
-        Some(after_sequence) => {
-            let query = LineQuery { after_sequence, limit: LINES_READ, ..LineQuery::all(view.id()) };
-            let mut lines = state.store.lines_in_order(&query).await?;
-            lines.retain(comes_of_it);
-            lines
-        }
-        None => state.store.lines_by_hand(view.id(), LINES_SHOWN as i64).await?,
+    let Some(CameOfIt { after_sequence, lines }) = came_of_it else {
+        return Ok(state.store.lines_by_hand(view.id(), LINES_SHOWN).await?);
     };
-    lines.truncate(LINES_SHOWN);
-    Ok(lines)
+    let query = LineQuery { after_sequence, limit: lines.clamp(0, LINES_SHOWN), ..LineQuery::all(view.id()) };
+    Ok(state.store.lines_in_order(&query).await?)
 }
 
 #[derive(Template)]
@@ -221,7 +221,7 @@ pub async fn confirm(
             Redirect::to(&confirm_href(&view, &form, &crate::random_hex(TOKEN_SIZE_BYTES))).into_response()
         );
     }
-    confirm_page(&state, &view, &form, &order, None).await
+    confirm_page(&state, &view, &form, &order, Standing::Asked)
 }
 
 /// The confirm page's own address: going back to it and pressing the button again is the same form.
@@ -238,22 +238,58 @@ fn confirm_href(view: &AccountView, form: &HandForm, token: &str) -> String {
     with_query(&view.href(&format!("{HAND}/confirm")), &fields)
 }
 
-async fn confirm_page(
+/// How a form stands when its confirm page is shown.
+enum Standing {
+    Asked,
+    /// Its token was used for something else.
+    Used,
+    /// The store failed, perhaps while it was committing.
+    Unknown,
+}
+
+impl Standing {
+    fn note(&self) -> Option<Note> {
+        match self {
+            Standing::Asked => None,
+            Standing::Used => Some(Note::new(
+                Tone::Warn,
+                "This form has been used",
+                "It was used for something else than what it says now. Nothing was done; start with an empty form.",
+            )),
+            Standing::Unknown => Some(Note::new(
+                Tone::Bad,
+                "It is not known whether this was done",
+                "The database failed or did not answer; the log says how. Press the button again: it is done once, \
+                 however often it is pressed, and the page then shows the lines that came of it.",
+            )),
+        }
+    }
+
+    fn status(&self) -> StatusCode {
+        match self {
+            Standing::Asked => StatusCode::OK,
+            Standing::Used => StatusCode::CONFLICT,
+            Standing::Unknown => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+}
+
+/// Reads nothing, so that it can be shown while the database is gone.
+fn confirm_page(
     state: &ConsoleState,
     view: &AccountView,
     form: &HandForm,
     order: &Order,
-    refusal: Option<Note>,
+    standing: Standing,
 ) -> Result<Response, ConsoleError> {
-    let status = if refusal.is_some() { StatusCode::CONFLICT } else { StatusCode::OK };
     let template = ConfirmPage {
         shell: view.shell(state, Place::Hand, "Confirm").with_crumbs(vec![
             view.crumb("Overview", ""),
             view.crumb(TITLE, HAND),
             here("Confirm"),
         ]),
-        can_do: refusal.is_none(),
-        note: refusal,
+        can_do: !matches!(standing, Standing::Used),
+        note: standing.note(),
         facts: confirm_facts(state, view, order),
         consequence: consequence(state, view, &order.deed),
         book_href: view.href(&format!("{HAND}/book")),
@@ -261,7 +297,7 @@ async fn confirm_page(
         button: format!("{}: {}", order.deed.title(), order.deed.amount(state)),
         form: form.clone(),
     };
-    Ok((status, page(&template)?).into_response())
+    Ok((standing.status(), page(&template)?).into_response())
 }
 
 fn confirm_facts(state: &ConsoleState, view: &AccountView, order: &Order) -> Vec<Fact> {
@@ -332,55 +368,74 @@ pub async fn book(
         let text = "The form lacks its token. Nothing was done. Go back and start anew.";
         return Err(ConsoleError::BadInput(text.into()));
     }
-    if !state.store.claim_form(view.id(), &form.token).await? {
-        let text = "It was sent before, and is done once. The lines below show what came of it; to do the same \
-                    again, start with an empty form.";
-        let note = Note::new(Tone::Warn, "This form has been used", text)
-            .with_link(view.href(HAND), "See the lines");
-        return confirm_page(&state, &view, &form, &order, Some(note)).await;
-    }
-    match carry_out(&state, &view, &order).await? {
-        Ok(()) => {
-            let after = view.numbers.ledger_sequence.to_string();
-            let href = with_query(&view.href(HAND), &[("after", &after)]);
-            let cookie = state.cookies().set(Cookie::Flash, Flash::Booked.name(), Some(30));
-            Ok(with_cookie(Redirect::to(&href).into_response(), cookie))
+    match carry_out(&state, &view, &order, &format!("console:{}", form.token)).await {
+        Ok(receipt) => Ok(booked(&state, &view, &receipt)),
+        Err(Unbooked::Used) => confirm_page(&state, &view, &form, &order, Standing::Used),
+        Err(Unbooked::Refused(why)) => {
+            let note = Note::new(Tone::Bad, "Nothing was done", format!("{}.", sentence(&why)));
+            hand_page(&state, &view, form, Some(note), None).await
         }
-        Err(refusal) => hand_page(&state, &view, form, Some(refusal), None).await,
+        Err(Unbooked::Unknown(error)) => {
+            tracing::error!(account_id = view.id(), %error, "what an operator did by hand may or may not be booked");
+            confirm_page(&state, &view, &form, &order, Standing::Unknown)
+        }
     }
 }
 
-/// Does it. The inner error is the reader's: what was asked for cannot be done, and nothing was.
+/// To the lines that came of it, the first time and every other.
+fn booked(state: &ConsoleState, view: &AccountView, receipt: &MoneyReceipt) -> Response {
+    let flash = if receipt.is_repeat { Flash::BookedBefore } else { Flash::Booked };
+    let (after, lines) = (receipt.after_sequence.to_string(), receipt.lines.to_string());
+    let href = with_query(&view.href(HAND), &[("after", &after), ("lines", &lines)]);
+    let cookie = state.cookies().set(Cookie::Flash, flash.name(), Some(30));
+    with_cookie(Redirect::to(&href).into_response(), cookie)
+}
+
+/// Why there is no receipt.
+enum Unbooked {
+    /// It cannot be done, and was not; for the reader.
+    Refused(String),
+    /// The form's token was used for something else.
+    Used,
+    Unknown(StoreError),
+}
+
+impl From<CreditError> for Unbooked {
+    fn from(error: CreditError) -> Self {
+        match error {
+            CreditError::IdempotencyConflict => Unbooked::Used,
+            CreditError::Store(error) => Unbooked::Unknown(error),
+            refused => Unbooked::Refused(refused.to_string()),
+        }
+    }
+}
+
+impl From<AdjustError> for Unbooked {
+    fn from(error: AdjustError) -> Self {
+        match error {
+            AdjustError::Credit(error) => error.into(),
+            refused => Unbooked::Refused(refused.to_string()),
+        }
+    }
+}
+
+/// Does it, once under its key.
 async fn carry_out(
     state: &ConsoleState,
     view: &AccountView,
     order: &Order,
-) -> Result<Result<(), Note>, ConsoleError> {
-    let (store, actor) = (&state.store, view.actor());
-    let refused =
-        |error: String| Err(Note::new(Tone::Bad, "Nothing was done", format!("{}.", sentence(&error))));
-    let credited = |done: Result<(), CreditError>| match done {
-        Ok(()) => Ok(Ok(())),
-        Err(CreditError::Store(error)) => Err(ConsoleError::Store(error)),
-        Err(error) => Ok(refused(error.to_string())),
-    };
-    match &order.deed {
-        Deed::Credit(amount) => {
-            credited(store.credit(view.id(), *amount, &order.reason, &actor).await.map(|_: MoneyMicros| ()))
-        }
-        Deed::CreditLimit(limit) => {
-            credited(store.set_credit_limit(view.id(), *limit, &order.reason, &actor).await)
-        }
+    key: &str,
+) -> Result<MoneyReceipt, Unbooked> {
+    let (store, account_id, actor) = (&state.store, view.id(), view.actor());
+    let (reason, key) = (&order.reason, Some(key));
+    Ok(match &order.deed {
+        Deed::Credit(amount) => store.credit(account_id, *amount, reason, &actor, key).await?,
+        Deed::CreditLimit(limit) => store.set_credit_limit(account_id, *limit, reason, &actor, key).await?,
         Deed::Adjust(what) => {
-            let adjustment =
-                Adjustment { account_id: view.id(), what: what.clone(), reason: order.reason.clone() };
-            match store.adjust(&adjustment, &actor).await {
-                Ok(_) => Ok(Ok(())),
-                Err(AdjustError::Credit(CreditError::Store(error))) => Err(ConsoleError::Store(error)),
-                Err(error) => Ok(refused(error.to_string())),
-            }
+            let adjustment = Adjustment { account_id, what: what.clone(), reason: reason.clone() };
+            store.adjust(&adjustment, &actor, key).await?
         }
-    }
+    })
 }
 
 /// An error's text as a sentence.
