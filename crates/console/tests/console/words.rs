@@ -152,7 +152,7 @@ async fn r27_adjustments_are_lines_of_the_packages_deductions_and_before_and_aft
 #[tokio::test]
 async fn r12_a_package_that_the_operator_emptied_is_not_called_used() {
     let world = World::empty().await;
-    world.credit(world.account_id, 20).await;
+    world.credit(world.account_id, 50).await;
     let instance = world.buy(world.account_id, 50_000).await.instance_ids.remove(0);
     adjust(&world, &instance, -50_000).await;
     let mut browser = Browser::signed_in(&world, EMAIL).await;
@@ -165,6 +165,13 @@ async fn r12_a_package_that_the_operator_emptied_is_not_called_used() {
     page.hides(">Upgrade</a>");
     browser.get(&path(&world, DIRECTMAIL)).await.shows("50,000 taken out by the operator");
     browser.get(&format!("{href}/refund")).await.shows("An operator took 50,000 of its mails out.");
+    // One that was to begin later too.
+    buy_from(&world, NOW.plus_micros(30 * DAY_MICROS), 1).await;
+    let upcoming = browser.get(&path(&world, &format!("{DIRECTMAIL}?status=upcoming"))).await;
+    let href = upcoming.links("/directmail/DMBAG-").remove(0);
+    browser.get(&href).await.shows("Works from 2026-12-22");
+    adjust(&world, href.rsplit('/').next().expect("its id"), -50_000).await;
+    browser.get(&href).await.shows("An operator took its 50,000 mails out; none was used.");
 }
 
 #[tokio::test]

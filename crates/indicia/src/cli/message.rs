@@ -47,7 +47,7 @@ fn events(timeline: &Timeline) -> Vec<(UnixMicros, String)> {
             message.via,
             message.mail_from,
             message.size_bytes,
-            counted(message.recipient_count as i64, "recipient")
+            counted(message.recipient_count, "recipient")
         ),
     )];
     for line in &timeline.ledger {

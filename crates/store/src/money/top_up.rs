@@ -118,14 +118,21 @@ impl Store {
 
 async fn is_booked(connection: &mut AnyConnection, top_up: &TopUp) -> Result<bool, CreditError> {
     let row = sqlx::query(
-        "SELECT account_id, amount_micros FROM top_up WHERE provider = $1 AND (payment_reference = $2 OR event_id = $3)",
+        "SELECT account_id, amount_micros, payment_reference FROM top_up \
+         WHERE provider = $1 AND (payment_reference = $2 OR event_id = $3) \
+         ORDER BY CASE WHEN payment_reference = $4 THEN 0 ELSE 1 END LIMIT 1",
     )
     .bind(top_up.provider.clone())
     .bind(top_up.payment_reference.clone())
     .bind(top_up.event_id.clone())
+    .bind(top_up.payment_reference.clone())
     .fetch_optional(connection)
     .await?;
     let Some(row) = row else { return Ok(false) };
+    let payment: String = row.try_get(2)?;
+    if payment != top_up.payment_reference {
+        return Err(CreditError::OtherPayment { event: top_up.event_id.clone(), payment });
+    }
     let (account_id, amount) = (row.try_get(0)?, MoneyMicros(row.try_get(1)?));
     if (account_id, amount) == (top_up.account_id, top_up.amount) {
         return Ok(true);

@@ -169,6 +169,7 @@ fn lede(view: &AccountView, row: &PackageRow) -> String {
     let package = &row.package;
     let end = view.zone.moment(package.ends_at).full();
     match package.status_at(view.now) {
+        PackageStatus::Upcoming if package.remaining == 0 => used_up(row),
         PackageStatus::Upcoming => {
             format!("Works from {}. It ends {end}.", view.zone.moment(package.starts_at).full())
         }
