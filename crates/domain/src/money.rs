@@ -17,6 +17,10 @@ pub enum AmountError {
     Malformed(String),
     #[error("'{0}' has more than six decimals; money is counted in millionths")]
     TooFine(String),
+    #[error(
+        "'{0}' has a part of a hundredth, which nobody can pay; write at most two decimals, such as 13.05"
+    )]
+    NotPayable(String),
     #[error("'{0}' is larger than any amount that can be booked (9,000,000,000,000)")]
     TooLarge(String),
 }
@@ -34,6 +38,12 @@ impl MoneyMicros {
 
     pub fn checked_mul(self, times: i64) -> Option<MoneyMicros> {
         self.0.checked_mul(times).map(MoneyMicros)
+    }
+
+    /// Reads an amount that people pay: in whole hundredths.
+    pub fn parse_payable(text: &str) -> Result<MoneyMicros, AmountError> {
+        let amount: MoneyMicros = text.parse()?;
+        if amount.is_whole_cents() { Ok(amount) } else { Err(AmountError::NotPayable(text.to_owned())) }
     }
 
     /// Whether it is an amount that can be paid: a whole number of hundredths.
@@ -123,6 +133,13 @@ mod tests {
         ] {
             assert!(text.parse::<MoneyMicros>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn what_is_paid_is_whole_hundredths() {
+        assert_eq!(MoneyMicros::parse_payable("-13.05"), Ok(MoneyMicros(-13_050_000)));
+        assert_eq!(MoneyMicros::parse_payable("13.050"), Ok(MoneyMicros(13_050_000)));
+        assert_eq!(MoneyMicros::parse_payable("13.055"), Err(AmountError::NotPayable("13.055".to_owned())));
     }
 
     #[test]

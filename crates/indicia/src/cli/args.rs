@@ -58,9 +58,14 @@ pub fn switch(text: &str) -> Result<bool, String> {
     }
 }
 
+/// Reads an amount of money that can be paid.
+pub fn amount(text: &str) -> Result<MoneyMicros, String> {
+    MoneyMicros::parse_payable(text).map_err(|error| error.to_string())
+}
+
 /// Reads an amount of money that is not negative.
 pub fn amount_from_zero(text: &str) -> Result<MoneyMicros, String> {
-    let amount: MoneyMicros = text.parse().map_err(|error| format!("{error}"))?;
+    let amount = amount(text)?;
     if amount.0 < 0 { Err(format!("{text} is below zero; write 0 or more")) } else { Ok(amount) }
 }
 

@@ -79,9 +79,6 @@ impl Store {
         if reason.trim().is_empty() {
             return Err(AdjustError::NoReason);
         }
-        if let Adjusted::Money(amount) = what {
-            super::payable(*amount)?;
-        }
         let content = format!("{}: {reason}", what.content());
         let mut doing = match self.begin_deed(Wish { account_id: *account_id, key, content }).await? {
             Begun::Before(receipt) => return Ok(receipt),

@@ -50,8 +50,6 @@ pub enum CreditError {
         "the event {event} was booked before, about the payment {payment}; one event is about one payment"
     )]
     OtherPayment { event: String, payment: String },
-    #[error("{0} has a part of a hundredth; amounts are whole hundredths of the currency unit")]
-    NotPayable(MoneyMicros),
     #[error(
         "the idempotency key was used for something else on this account; use a new key for what is new, or repeat what was asked for to the letter"
     )]
@@ -164,7 +162,6 @@ impl Store {
         actor: &Actor,
         key: Option<&str>,
     ) -> Result<MoneyReceipt, CreditError> {
-        payable(amount)?;
         let content = format!("credit {}: {memo}", amount.0);
         let mut doing = match self.begin_deed(Wish { account_id, key, content }).await? {
             Begun::Before(receipt) => return Ok(receipt),
@@ -191,7 +188,6 @@ impl Store {
         if limit.0 > BALANCE_MAX_MICROS {
             return Err(CreditError::TooLarge);
         }
-        payable(limit)?;
         let content = format!("credit limit {}: {reason}", limit.0);
         let mut doing = match self.begin_deed(Wish { account_id, key, content }).await? {
             Begun::Before(receipt) => return Ok(receipt),
@@ -248,11 +244,6 @@ async fn pay_what_is_due(connection: &mut AnyConnection, books: &mut Books, ids:
         settle(connection, books, ids.settlement, SettlementCause::Payment).await?;
     }
     Ok(())
-}
-
-/// Nobody can pay a part of a hundredth; a balance that had one could not be paid out.
-fn payable(amount: MoneyMicros) -> Result<(), CreditError> {
-    if amount.is_whole_cents() { Ok(()) } else { Err(CreditError::NotPayable(amount)) }
 }
 
 /// Moves money over the edge of the books, and pays what is due with what comes in.

@@ -12,7 +12,7 @@ use indicia_domain::time;
 use indicia_store::account::{CreateError, NewAccount};
 use serde_json::json;
 
-use super::args::{Key, amount_from_zero, reason};
+use super::args::{Key, amount, amount_from_zero, reason};
 use super::output::print;
 use super::{ConfigFile, Done, Failure, Opened, account_id, note_done, print_json};
 use crate::secrets;
@@ -88,6 +88,7 @@ pub enum AccountCommand {
         #[arg(value_parser = account_id)]
         account_id: i64,
         /// Decimal, in the site's currency.
+        #[arg(value_parser = amount)]
         amount: MoneyMicros,
         /// Stands on the ledger's line and in the account's transactions.
         #[arg(long, value_name = "TEXT", default_value = "credit by an operator", value_parser = reason)]
@@ -105,7 +106,7 @@ pub enum AccountCommand {
         #[arg(value_parser = account_id)]
         account_id: i64,
         /// Decimal, in the site's currency; negative takes off.
-        #[arg(long, value_name = "AMOUNT")]
+        #[arg(long, value_name = "AMOUNT", value_parser = amount)]
         money: Option<MoneyMicros>,
         /// Mails of the free credit; negative takes off.
         #[arg(long, value_name = "N")]

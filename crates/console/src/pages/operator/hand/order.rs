@@ -89,7 +89,7 @@ impl HandForm {
     }
 
     fn money(&self) -> Result<MoneyMicros, Note> {
-        match self.amount.trim().parse::<MoneyMicros>() {
+        match MoneyMicros::parse_payable(self.amount.trim()) {
             Ok(amount) if amount.0 > 0 => Ok(amount),
             Ok(_) => Err(wrong(
                 "The amount must be above zero",
@@ -100,7 +100,7 @@ impl HandForm {
     }
 
     fn limit(&self) -> Result<MoneyMicros, Note> {
-        match self.amount.trim().parse::<MoneyMicros>() {
+        match MoneyMicros::parse_payable(self.amount.trim()) {
             Ok(limit) if limit.0 >= 0 => Ok(limit),
             Ok(_) => Err(wrong(
                 "A credit limit is zero or more",
