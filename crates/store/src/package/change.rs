@@ -12,16 +12,15 @@ use indicia_domain::money::MoneyMicros;
 use serde::{Deserialize, Serialize};
 use sqlx::AnyConnection;
 
+use super::ordering::{Begun, Ordering, Wish};
 use super::purchase::{NewPackages, Receipt};
-use super::{PackageRow, PurchaseError, earlier, one_package};
+use super::{PackageRow, PurchaseError, wanted};
 use crate::admission::Nonce;
 use crate::audit::{Actor, Deed};
 use crate::books::Books;
 use crate::collection::{SettlementCause, settle};
 use crate::notice::withdraw;
 use crate::order::{NewOrder, OrderKind};
-use crate::repeat::Repeat;
-use crate::setting::{Counted, next_counted_id};
 use crate::{Result, Store};
 
 #[derive(Clone, Debug)]
@@ -61,23 +60,21 @@ impl RefundReceipt {
 impl Store {
     /// Gives an untouched package back; its price is on the balance again, and pays what is due.
     pub async fn refund(&self, request: &RefundRequest) -> Result<RefundReceipt, PurchaseError> {
-        let (settlement_id, audit_id) = (self.next_id().await?, self.next_id().await?);
-        let repeat = Repeat {
+        let wish = Wish {
             account_id: request.account_id,
-            key: request.idempotency_key.clone(),
-            fingerprint: format!("refund {}", request.instance_id),
+            key: &request.idempotency_key,
+            nonce: &request.nonce,
+            content: format!("refund {}", request.instance_id),
         };
-        let mut transaction = self.begin().await?;
-        let mut books = self.books(&mut transaction, request.account_id).await?;
-        let nonce = request.nonce.as_ref();
-        if let Some(receipt) = earlier(&repeat, nonce, &mut transaction, books.now).await? {
-            transaction.commit().await?;
-            return Ok(receipt);
-        }
-        let row = wanted(&mut transaction, request.account_id, &request.instance_id).await?;
+        let mut ordering = match self.begin_order(wish).await? {
+            Begun::Before(receipt) => return Ok(receipt),
+            Begun::Now(ordering) => ordering,
+        };
+        let order_id = ordering.order_id().await?;
+        let Ordering { transaction, books, audit_id, settlement_id, .. } = &mut *ordering;
+        let row = wanted(transaction, request.account_id, &request.instance_id).await?;
         returnable(&row.package, row.specification, books.now)
             .map_err(|why| PurchaseError::NotReturnable { instance_id: request.instance_id.clone(), why })?;
-        let order_id = next_counted_id(&mut transaction, Counted::Order).await?;
         let amount = paid_for(&row);
         let order = NewOrder {
             account_id: request.account_id,
@@ -90,24 +87,20 @@ impl Store {
             related_instance: Some(&request.instance_id),
             placed_by: &request.by,
         };
-        order.insert(&mut transaction).await?;
-        take_back(&mut transaction, &mut books, &row, order_id, (Closed::Refund, None)).await?;
+        order.insert(transaction).await?;
+        take_back(transaction, books, &row, order_id, (Closed::Refund, None)).await?;
         let memo = format!("refund of package {}", request.instance_id);
         books.money(Kind::Refund, LedgerAccount::Sales, LedgerAccount::Cash, amount.0, (order_id, &memo));
         if books.due.0 > 0 {
-            settle(&mut transaction, &mut books, settlement_id, SettlementCause::Payment).await?;
+            settle(transaction, books, *settlement_id, SettlementCause::Payment).await?;
         }
-        crate::alert::look(self, &mut transaction, &mut books, false).await?;
-        let now = books.now;
-        books.close(&mut transaction).await?;
+        crate::alert::look(self, transaction, books, false).await?;
         let detail = format!("order {order_id}: {} for {amount}", request.instance_id);
         let (actor, account_id) = (&request.by, Some(request.account_id));
-        let deed = Deed { audit_id, actor, account_id, action: OrderKind::Refund.action(), detail };
-        deed.note(&mut transaction, now).await?;
-        let receipt = RefundReceipt { order_id, amount_micros: amount.0 };
-        repeat.keep(&mut transaction, &receipt, now).await?;
-        transaction.commit().await?;
-        Ok(receipt)
+        let deed =
+            Deed { audit_id: *audit_id, actor, account_id, action: OrderKind::Refund.action(), detail };
+        deed.note(transaction, books.now).await?;
+        ordering.finish(RefundReceipt { order_id, amount_micros: amount.0 }).await
     }
 
     /// Exchanges an untouched package for a larger one; the difference is paid from the balance.
@@ -120,25 +113,23 @@ impl Store {
             .offer(request.specification)
             .ok_or(PurchaseError::UnknownSpecification(request.specification))?;
         let instance_ids = self.instance_ids(1).await?;
-        let audit_id = self.next_id().await?;
-        let repeat = Repeat {
+        let wish = Wish {
             account_id: request.account_id,
-            key: request.idempotency_key.clone(),
-            fingerprint: format!("upgrade {} to {}", request.instance_id, request.specification),
+            key: &request.idempotency_key,
+            nonce: &request.nonce,
+            content: format!("upgrade {} to {}", request.instance_id, request.specification),
         };
-        let mut transaction = self.begin().await?;
-        let mut books = self.books(&mut transaction, request.account_id).await?;
-        let nonce = request.nonce.as_ref();
-        if let Some(receipt) = earlier(&repeat, nonce, &mut transaction, books.now).await? {
-            transaction.commit().await?;
-            return Ok(receipt);
-        }
-        let row = wanted(&mut transaction, request.account_id, &request.instance_id).await?;
+        let mut ordering = match self.begin_order(wish).await? {
+            Begun::Before(receipt) => return Ok(receipt),
+            Begun::Now(ordering) => ordering,
+        };
+        let order_id = ordering.order_id().await?;
+        let Ordering { transaction, books, .. } = &mut *ordering;
+        let row = wanted(transaction, request.account_id, &request.instance_id).await?;
         let total = upgrade_price(&row.package, row.specification, paid_for(&row), offer, books.now)
             .map_err(|why| PurchaseError::NotUpgradable { instance_id: request.instance_id.clone(), why })?;
-        let order_id = next_counted_id(&mut transaction, Counted::Order).await?;
         let replaced_by = instance_ids.first().cloned();
-        take_back(&mut transaction, &mut books, &row, order_id, (Closed::Upgrade, replaced_by)).await?;
+        take_back(transaction, books, &row, order_id, (Closed::Upgrade, replaced_by)).await?;
         let new = NewPackages {
             offer,
             starts_at: row.package.starts_at.max(books.now),
@@ -148,29 +139,15 @@ impl Store {
             instance_ids,
             total,
             by: &request.by,
-            audit_id,
         };
-        let receipt = self.put_on_books(&mut transaction, &mut books, new, prices).await?;
-        let now = books.now;
-        books.close(&mut transaction).await?;
-        repeat.keep(&mut transaction, &receipt, now).await?;
-        transaction.commit().await?;
-        Ok(receipt)
+        let receipt = self.put_on_books(&mut ordering, new, prices).await?;
+        ordering.finish(receipt).await
     }
 }
 
 /// What was paid for a package in all; an exchange is priced so that it is the larger one's own price.
 fn paid_for(row: &PackageRow) -> MoneyMicros {
     row.price
-}
-
-async fn wanted(
-    connection: &mut AnyConnection,
-    account_id: i64,
-    instance_id: &str,
-) -> Result<PackageRow, PurchaseError> {
-    let row = one_package(connection, account_id, instance_id).await?;
-    row.ok_or_else(|| PurchaseError::NoInstance(instance_id.to_owned()))
 }
 
 /// Empties and closes an untouched package.

@@ -3,11 +3,13 @@
 //! | file | what |
 //! | --- | --- |
 //! | `mod` | the rows, read |
+//! | `ordering` | what every order has in common: transaction, lock, once (R26) |
 //! | `purchase` | buying, also as a renewal |
 //! | `change` | refund and exchange of untouched ones (R12) |
 //! | `phase` | validity begins and ends: alerts, lapse (R13, R15) |
 
 mod change;
+mod ordering;
 mod phase;
 mod purchase;
 
@@ -15,12 +17,10 @@ use indicia_domain::ledger::change::{NotRenewable, NotReturnable, NotUpgradable}
 use indicia_domain::ledger::package::{Closed, Package, PackageStatus};
 use indicia_domain::money::MoneyMicros;
 use indicia_domain::time::{self, UnixMicros};
-use serde::de::DeserializeOwned;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
-use crate::admission::Nonce;
-use crate::repeat::{KeyError, Repeat};
+use crate::repeat::KeyError;
 use crate::{Result, Store, StoreError};
 
 pub use change::{RefundReceipt, RefundRequest, UpgradeRequest};
@@ -98,23 +98,6 @@ impl From<KeyError> for PurchaseError {
     }
 }
 
-/// The answer that a request got the first time (R26); else keeps the nonce of a signed one, so that it can be carried
-/// out.
-async fn earlier<T: DeserializeOwned>(
-    repeat: &Repeat,
-    nonce: Option<&Nonce>,
-    connection: &mut AnyConnection,
-    now: UnixMicros,
-) -> Result<Option<T>, PurchaseError> {
-    if let Some(answer) = repeat.answer(connection).await? {
-        return Ok(Some(answer));
-    }
-    match nonce {
-        Some(nonce) if !nonce.keep(connection, now).await? => Err(PurchaseError::NonceReplayed),
-        _ => Ok(None),
-    }
-}
-
 /// Which packages to list.
 #[derive(Clone, Debug, Default)]
 pub struct PackageFilter {
@@ -165,6 +148,16 @@ pub(crate) async fn one_package(
         .fetch_optional(connection)
         .await?;
     row.as_ref().map(package_of).transpose()
+}
+
+/// The package that an order is about.
+async fn wanted(
+    connection: &mut AnyConnection,
+    account_id: i64,
+    instance_id: &str,
+) -> Result<PackageRow, PurchaseError> {
+    let row = one_package(connection, account_id, instance_id).await?;
+    row.ok_or_else(|| PurchaseError::NoInstance(instance_id.to_owned()))
 }
 
 /// Why a package's mails cannot be changed.

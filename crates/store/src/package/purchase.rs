@@ -10,14 +10,13 @@ use indicia_domain::time::{self, UnixMicros};
 use serde::{Deserialize, Serialize};
 use sqlx::{AnyConnection, Row};
 
-use super::{PackageRow, PurchaseError, earlier, one_package};
+use super::ordering::{Begun, Ordering, Wish};
+use super::{PackageRow, PurchaseError, one_package, wanted};
 use crate::admission::Nonce;
 use crate::audit::{Actor, Deed};
-use crate::books::{Books, Entry};
+use crate::books::Entry;
 use crate::notice::{NewNotice, NoticeFacts, schedule};
 use crate::order::{NewOrder, OrderKind};
-use crate::repeat::Repeat;
-use crate::setting::{Counted, next_counted_id};
 use crate::{Result, Store};
 
 /// A purchase, as asked for.
@@ -70,7 +69,6 @@ pub(super) struct NewPackages<'a> {
     /// What is taken from the balance.
     pub total: MoneyMicros,
     pub by: &'a Actor,
-    pub audit_id: i64,
 }
 
 impl Store {
@@ -89,62 +87,50 @@ impl Store {
         let total =
             offer.price.checked_mul(request.quantity).ok_or(PurchaseError::Quantity(request.quantity))?;
         let instance_ids = self.instance_ids(request.quantity).await?;
-        let audit_id = self.next_id().await?;
         let starts = request.starts_at.map_or("now".to_owned(), |at| at.0.to_string());
-        let repeat = Repeat {
+        let wish = Wish {
             account_id: request.account_id,
-            key: request.idempotency_key.clone(),
-            fingerprint: format!("purchase {} x {} from {starts}", request.specification, request.quantity),
+            key: &request.idempotency_key,
+            nonce: &request.nonce,
+            content: format!("purchase {} x {} from {starts}", request.specification, request.quantity),
         };
-        let mut transaction = self.begin().await?;
-        let mut books = self.books(&mut transaction, request.account_id).await?;
-        let nonce = request.nonce.as_ref();
-        if let Some(receipt) = earlier(&repeat, nonce, &mut transaction, books.now).await? {
-            transaction.commit().await?;
-            return Ok(receipt);
-        }
+        let mut ordering = match self.begin_order(wish).await? {
+            Begun::Before(receipt) => return Ok(receipt),
+            Begun::Now(ordering) => ordering,
+        };
         let new = NewPackages {
             offer,
-            starts_at: start_of(request.starts_at, books.now, &books.zone)?,
+            starts_at: start_of(request.starts_at, ordering.books.now, &ordering.books.zone)?,
             kind: OrderKind::New,
             related: None,
-            order_id: next_counted_id(&mut transaction, Counted::Order).await?,
+            order_id: ordering.order_id().await?,
             instance_ids,
             total,
             by: &request.by,
-            audit_id,
         };
-        let receipt = self.put_on_books(&mut transaction, &mut books, new, prices).await?;
-        let now = books.now;
-        books.close(&mut transaction).await?;
-        repeat.keep(&mut transaction, &receipt, now).await?;
-        transaction.commit().await?;
-        Ok(receipt)
+        let receipt = self.put_on_books(&mut ordering, new, prices).await?;
+        ordering.finish(receipt).await
     }
 
     /// Buys a package again, valid from the instant on at which the old one ends.
     pub async fn renew(&self, request: &RenewRequest, prices: &PriceList) -> Result<Receipt, PurchaseError> {
         let instance_ids = self.instance_ids(1).await?;
-        let audit_id = self.next_id().await?;
-        let repeat = Repeat {
+        let wish = Wish {
             account_id: request.account_id,
-            key: request.idempotency_key.clone(),
-            fingerprint: format!("renew {}", request.instance_id),
+            key: &request.idempotency_key,
+            nonce: &request.nonce,
+            content: format!("renew {}", request.instance_id),
         };
-        let mut transaction = self.begin().await?;
-        let mut books = self.books(&mut transaction, request.account_id).await?;
-        let nonce = request.nonce.as_ref();
-        if let Some(receipt) = earlier(&repeat, nonce, &mut transaction, books.now).await? {
-            transaction.commit().await?;
-            return Ok(receipt);
-        }
+        let mut ordering = match self.begin_order(wish).await? {
+            Begun::Before(receipt) => return Ok(receipt),
+            Begun::Now(ordering) => ordering,
+        };
         let instance_id = request.instance_id.clone();
-        let old = one_package(&mut transaction, request.account_id, &instance_id)
-            .await?
-            .ok_or_else(|| PurchaseError::NoInstance(instance_id.clone()))?;
-        let starts_at = renewal_start(&old.package, books.now)
+        let old = wanted(&mut ordering.transaction, request.account_id, &instance_id).await?;
+        let starts_at = renewal_start(&old.package, ordering.books.now)
             .map_err(|why| PurchaseError::NotRenewable { instance_id: instance_id.clone(), why })?;
-        if let Some(renewal) = renewal_of(&mut transaction, request.account_id, &instance_id).await? {
+        let renewal = renewal_of(&mut ordering.transaction, request.account_id, &instance_id).await?;
+        if let Some(renewal) = renewal {
             return Err(PurchaseError::AlreadyRenewed { instance_id, renewal });
         }
         let offer =
@@ -154,18 +140,13 @@ impl Store {
             starts_at,
             kind: OrderKind::Renew,
             related: Some(&instance_id),
-            order_id: next_counted_id(&mut transaction, Counted::Order).await?,
+            order_id: ordering.order_id().await?,
             instance_ids,
             total: offer.price,
             by: &request.by,
-            audit_id,
         };
-        let receipt = self.put_on_books(&mut transaction, &mut books, new, prices).await?;
-        let now = books.now;
-        books.close(&mut transaction).await?;
-        repeat.keep(&mut transaction, &receipt, now).await?;
-        transaction.commit().await?;
-        Ok(receipt)
+        let receipt = self.put_on_books(&mut ordering, new, prices).await?;
+        ordering.finish(receipt).await
     }
 
     /// Ids are made before a transaction begins: the first of a process joins it, which writes, and SQLite has one
@@ -178,22 +159,15 @@ impl Store {
         Ok(ids)
     }
 
-    pub(super) async fn books(
-        &self,
-        connection: &mut AnyConnection,
-        account_id: i64,
-    ) -> Result<Books, PurchaseError> {
-        Books::open(self, connection, account_id).await?.ok_or(PurchaseError::NoAccount(account_id))
-    }
-
     /// Order, packages, lines and notices of what is bought.
     pub(super) async fn put_on_books(
         &self,
-        connection: &mut AnyConnection,
-        books: &mut Books,
+        ordering: &mut Ordering,
         new: NewPackages<'_>,
         prices: &PriceList,
     ) -> Result<Receipt, PurchaseError> {
+        let audit_id = ordering.audit_id;
+        let (connection, books) = (&mut *ordering.transaction, &mut ordering.books);
         // Money on the balance of an account in arrears belongs to its bills.
         if books.due.0 > 0 {
             return Err(PurchaseError::Overdue(books.due));
@@ -258,7 +232,7 @@ impl Store {
         crate::alert::look(self, connection, books, new.starts_at <= books.now).await?;
         let related = new.related.map_or(String::new(), |instance| format!(" for {instance}"));
         let deed = Deed {
-            audit_id: new.audit_id,
+            audit_id,
             actor: new.by,
             account_id: Some(books.account_id),
             action: new.kind.action(),
