@@ -132,7 +132,7 @@ def test_unknown_ids_are_exit_status_1_with_a_reason(server, arguments, status):
     assert done.stderr.strip() and not done.stdout.strip()
 
 
-@pytest.mark.parametrize("amount", ["ten", "1.2.3", "0.0000001", "1e3", "", "99999999999999999999"])
+@pytest.mark.parametrize("amount", ["ten", "1.2.3", "0.0000001", "0.005", "1e3", "", "99999999999999999999"])
 def test_amounts_are_exact_or_refused(server, account, amount):
     done = server.run("account", "credit", account.account_id, amount, expect=None)
     assert done.returncode in (1, 2) and done.stderr
