@@ -49,8 +49,10 @@ def test_every_argument_is_explained(command):
 
 @pytest.fixture(scope="module")
 def office(make_server):
-    """An installation that does not run: every command works without a server."""
-    return make_server()
+    """An installation that does not run: every command works without a server, once there is a store."""
+    made = make_server()
+    made.create_account("First")
+    return made
 
 
 @pytest.fixture

@@ -11,22 +11,42 @@ from .server import BINARY
 WELCOME_TIMEOUT_S = 60
 
 
+STARTS_MAX = 4
+
+
 class Demo:
+    """Two demos that start at the same moment can find the same port free: the one that comes second is started again."""
+
     def __init__(self, *arguments):
+        for _ in range(STARTS_MAX):
+            self._start(arguments)
+            if self.process.poll() is None or "listen" not in "".join(self.errors):
+                break
+        assert self.process.poll() is None, self.text + "".join(self.errors)
+
+    def _start(self, arguments):
         self.process = subprocess.Popen([BINARY, "demo", *map(str, arguments)], stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE, text=True)
         self.lines: list[str] = []
         self.ready = threading.Event()
-        threading.Thread(target=self._read, daemon=True).start()
-        threading.Thread(target=self.process.stderr.read, daemon=True).start()
-        assert self.ready.wait(WELCOME_TIMEOUT_S) and self.process.poll() is None, self.text
+        self.errors: list[str] = []
+        errors = threading.Thread(target=self._read_errors, args=(self.process,), daemon=True)
+        errors.start()
+        threading.Thread(target=self._read, args=(self.process, self.ready), daemon=True).start()
+        assert self.ready.wait(WELCOME_TIMEOUT_S), self.text
+        if "ready" not in (line.strip() for line in self.lines):
+            self.process.wait(10)
+            errors.join(10)
 
-    def _read(self):
-        for line in self.process.stdout:
+    def _read(self, process, ready):
+        for line in process.stdout:
             self.lines.append(line)
             if line.strip() == "ready":
-                self.ready.set()
-        self.ready.set()
+                ready.set()
+        ready.set()
+
+    def _read_errors(self, process):
+        self.errors.extend(process.stderr)
 
     @property
     def text(self) -> str:
