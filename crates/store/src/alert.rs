@@ -73,12 +73,7 @@ pub(crate) fn used_up(crossing: Crossing) -> NewNotice {
 
 /// Looks at the alert over all packages after the total has changed. `grew`: a package was bought or has begun, or
 /// was enlarged, which arms it again.
-pub(crate) async fn look(
-    _store: &Store,
-    connection: &mut AnyConnection,
-    books: &mut Books,
-    grew: bool,
-) -> Result<()> {
+pub(crate) async fn look(connection: &mut AnyConnection, books: &mut Books, grew: bool) -> Result<()> {
     if books.alert_percent == 0 {
         return Ok(());
     }

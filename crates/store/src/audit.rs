@@ -1,7 +1,7 @@
 //! Who did what, to which account, and when. Entries are written in the transaction of the deed, and never changed.
 
 use indicia_domain::time::UnixMicros;
-use sqlx::{AnyConnection, Row};
+use sqlx::AnyConnection;
 
 use crate::{Result, Store};
 
@@ -106,37 +106,5 @@ impl Store {
         deed.note(&mut transaction, self.now()).await?;
         transaction.commit().await?;
         Ok(())
-    }
-
-    /// The newest first, from before entry `after` on; of one account or of all.
-    pub async fn audit_log(
-        &self,
-        account_id: Option<i64>,
-        after: Option<i64>,
-        limit: i64,
-    ) -> Result<Vec<AuditEntry>> {
-        let rows = sqlx::query(
-            "SELECT audit_id, at, actor_kind, actor, account_id, action, detail FROM audit \
-             WHERE (account_id = $1 OR $2 = 1) AND audit_id < $3 ORDER BY audit_id DESC LIMIT $4",
-        )
-        .bind(account_id.unwrap_or(0))
-        .bind(i64::from(account_id.is_none()))
-        .bind(after.unwrap_or(i64::MAX))
-        .bind(limit)
-        .fetch_all(self.read())
-        .await?;
-        rows.iter()
-            .map(|row| {
-                let (kind, name): (String, String) = (row.try_get(2)?, row.try_get(3)?);
-                Ok(AuditEntry {
-                    audit_id: row.try_get(0)?,
-                    at: UnixMicros(row.try_get(1)?),
-                    actor: format!("{kind} {name}"),
-                    account_id: Some(row.try_get(4)?).filter(|id| *id != 0),
-                    action: row.try_get(5)?,
-                    detail: row.try_get(6)?,
-                })
-            })
-            .collect()
     }
 }

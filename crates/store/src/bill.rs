@@ -104,13 +104,15 @@ impl Store {
     pub async fn make_bills(&self, prices: &PriceList, policy: &CollectionPolicy) -> Result<BillingRound> {
         let mut round = BillingRound::default();
         let mut failed = None;
+        let mut after = i64::MIN;
         loop {
-            let (accounts, before) = (self.accounts_to_bill().await?, round);
+            // From the last on: those that cannot be billed are passed over, however many they are.
+            let accounts = self.accounts_to_bill(after).await?;
             for account_id in &accounts {
+                after = *account_id;
                 self.bill_whole_account(*account_id, prices, policy, &mut round, &mut failed).await;
             }
-            // What nothing could be billed of would come again for ever.
-            if accounts.len() < ACCOUNTS_MAX as usize || round == before {
+            if accounts.len() < ACCOUNTS_MAX as usize {
                 break;
             }
         }
@@ -146,12 +148,13 @@ impl Store {
         }
     }
 
-    async fn accounts_to_bill(&self) -> Result<Vec<i64>> {
+    async fn accounts_to_bill(&self, after: i64) -> Result<Vec<i64>> {
         let rows = sqlx::query(
-            "SELECT DISTINCT account_id FROM usage_hour WHERE payg_mails <> billed_mails AND hour_end <= $1 \
-             ORDER BY account_id LIMIT $2",
+            "SELECT DISTINCT account_id FROM usage_hour WHERE payg_mails <> billed_mails AND hour_end <= $1 AND account_id > $2 \
+             ORDER BY account_id LIMIT $3",
         )
         .bind(self.now().0)
+        .bind(after)
         .bind(ACCOUNTS_MAX)
         .fetch_all(self.read())
         .await?;
@@ -276,11 +279,6 @@ impl Store {
         rows.iter().map(bill_of).collect()
     }
 
-    /// How many bills there are of hours that begin in `[from, before)`.
-    pub async fn bill_count(&self, account_id: i64, from: UnixMicros, before: UnixMicros) -> Result<i64> {
-        Ok(self.bill_total(account_id, from, before).await?.bills)
-    }
-
     /// The bills of hours that begin in `[from, before)`, together.
     pub async fn bill_total(
         &self,
@@ -330,7 +328,8 @@ async fn collect_rest(connection: &mut AnyConnection, books: &mut Books, node: &
     if called.bills == 0 && notes == 0 {
         return Ok(false);
     }
-    settle(connection, books, node.ids.next(books.now), SettlementCause::Month).await
+    let cause = if called.bills > 0 { SettlementCause::Month } else { SettlementCause::Payment };
+    settle(connection, books, node.ids.next(books.now), cause).await
 }
 
 /// Makes the bill that brings one hour up to date; `false` when it is.

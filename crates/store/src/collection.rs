@@ -22,7 +22,7 @@ pub enum SettlementCause {
     Threshold,
     /// The 1st of the month.
     Month,
-    /// Money came in, or the credit limit was raised, while bills were due.
+    /// Money came in, a credit note was made, or the credit limit was raised, while bills were due.
     Payment,
 }
 

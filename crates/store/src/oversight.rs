@@ -4,8 +4,6 @@
 //! Lists are walked by the key of their last row, so that a page costs the same however long the list is. Sums
 //! over all accounts read the rows of one month.
 
-use std::collections::HashMap;
-
 use indicia_domain::account::AccountStatus;
 use indicia_domain::ledger::{Transfer, Unit};
 use indicia_domain::money::MoneyMicros;
@@ -64,15 +62,6 @@ pub struct AccountMoney {
     pub pace_mails: i64,
     /// Where the account stands in the order asked for; for the next page's `after`.
     pub sort_key: i64,
-}
-
-impl AccountMoney {
-    /// Whole days until the packages are used up at the present pace; `None` when nothing is used.
-    pub fn days_left(&self) -> Option<i64> {
-        let days =
-            i128::from(self.package_mails_left) * i128::from(PACE_DAYS) / i128::from(self.pace_mails.max(1));
-        (self.pace_mails > 0).then(|| i64::try_from(days).unwrap_or(i64::MAX))
-    }
 }
 
 const LEFT: &str = "CAST(COALESCE((SELECT SUM(p.remaining) FROM package p WHERE p.account_id = a.account_id \
@@ -227,28 +216,6 @@ impl Store {
         }
         let rows = query.bind(limit).fetch_all(self.read()).await?;
         rows.iter().map(crate::ledger::transfer_of).collect()
-    }
-
-    /// Mails granted to each package, less those given back, by lines before an instant: purchases, exchanges,
-    /// refunds and adjustments, never sends. By ledger account (`package:ID`).
-    pub async fn grants_before(&self, account_id: i64, at: UnixMicros) -> Result<HashMap<String, i64>> {
-        let rows = sqlx::query(
-            "SELECT to_account, CAST(SUM(amount) AS BIGINT) FROM ledger \
-             WHERE account_id = $1 AND from_account = 'granted' AND at < $2 GROUP BY to_account \
-             UNION ALL SELECT from_account, CAST(-SUM(amount) AS BIGINT) FROM ledger \
-             WHERE account_id = $3 AND to_account = 'granted' AND to_account <> 'consumed' AND at < $4 GROUP BY from_account",
-        )
-        .bind(account_id)
-        .bind(at.0)
-        .bind(account_id)
-        .bind(at.0)
-        .fetch_all(self.read())
-        .await?;
-        let mut grants = HashMap::new();
-        for row in &rows {
-            *grants.entry(row.try_get(0)?).or_default() += row.try_get::<i64, _>(1)?;
-        }
-        Ok(grants)
     }
 
     /// A page of the audit log.

@@ -42,16 +42,24 @@ impl Jobs {
     pub async fn tell(&self) -> Result<NoticeRound> {
         let mut round = NoticeRound::default();
         let mut failure = None;
-        for (account_id, channel) in self.store.due_notices(HANDOVERS_MAX).await? {
-            match self.tell_one(account_id, channel).await {
-                Ok(done) => {
-                    round.made += done.made;
-                    round.skipped += done.skipped;
+        let mut after = None;
+        loop {
+            let due = self.store.due_notices(after, HANDOVERS_MAX).await?;
+            for &(account_id, channel) in &due {
+                match self.tell_one(account_id, channel).await {
+                    Ok(done) => {
+                        round.made += done.made;
+                        round.skipped += done.skipped;
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, account_id, %channel, "notices could not be handed over; they stay due");
+                        failure = Some(error);
+                    }
                 }
-                Err(error) => {
-                    tracing::warn!(%error, account_id, %channel, "notices could not be handed over; they stay due");
-                    failure = Some(error);
-                }
+            }
+            after = due.last().copied();
+            if due.len() < HANDOVERS_MAX as usize {
+                break;
             }
         }
         match failure {

@@ -374,7 +374,7 @@ impl World {
             Channel::Email => Dispatch::Skip("no sender is configured for notices by e-mail"),
             Channel::Sms => Dispatch::Skip("no SMS gateway is configured"),
         };
-        for (account_id, channel) in self.store.due_notices(1_000).await.expect("what is due") {
+        for (account_id, channel) in self.store.due_notices(None, 1_000).await.expect("what is due") {
             self.store.hand_over_notices(account_id, channel, &word).await.expect("handed over");
         }
     }

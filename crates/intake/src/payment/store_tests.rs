@@ -9,6 +9,7 @@ use indicia_domain::money::MoneyMicros;
 use indicia_domain::time::{Clock, ManualClock, UnixMicros};
 use indicia_store::Store;
 use indicia_store::account::NewAccount;
+use indicia_store::oversight::AuditQuery;
 use serde_json::{Value, json};
 
 use super::metrics::PaymentMetrics;
@@ -60,7 +61,8 @@ impl Site {
 
     /// The audit log's actors, accounts and actions, the oldest first.
     async fn audit(&self) -> Vec<(String, Option<i64>, String)> {
-        let entries = self.store.audit_log(None, None, 100).await.unwrap();
+        let entries =
+            self.store.audit_entries(&AuditQuery { limit: 100, ..AuditQuery::default() }).await.unwrap();
         entries.into_iter().rev().map(|entry| (entry.actor, entry.account_id, entry.action)).collect()
     }
 

@@ -96,7 +96,7 @@ impl Store {
                 ("adjust-mails", format!("free credit: {mails} mails: {reason}"))
             }
             Adjusted::PackageMails { instance_id, mails } => {
-                doing.move_package_mails(self, instance_id, *mails, reason).await?;
+                doing.move_package_mails(instance_id, *mails, reason).await?;
                 ("adjust-mails", format!("{instance_id}: {mails} mails: {reason}"))
             }
         };
@@ -107,7 +107,6 @@ impl Store {
 impl Doing {
     async fn move_package_mails(
         &mut self,
-        store: &Store,
         instance_id: &str,
         mails: i64,
         reason: &str,
@@ -124,7 +123,7 @@ impl Doing {
         package::adjust_mails(&mut self.transaction, account_id, instance_id, mails).await?;
         // The alert watches what can pay now: a package that has yet to begin adds nothing to that.
         let grew = mails > 0 && package.starts_at <= now;
-        crate::alert::look(store, &mut self.transaction, &mut self.books, grew).await?;
+        crate::alert::look(&mut self.transaction, &mut self.books, grew).await?;
         Ok(())
     }
 

@@ -73,12 +73,22 @@ pub enum Dispatch {
 const NOTICES_MAX: i64 = 500;
 
 impl Store {
-    /// Accounts and channels that have notices due.
-    pub async fn due_notices(&self, limit: i64) -> Result<Vec<(i64, Channel)>> {
+    /// Accounts and channels that have notices due, those after `after` in their order.
+    pub async fn due_notices(
+        &self,
+        after: Option<(i64, Channel)>,
+        limit: i64,
+    ) -> Result<Vec<(i64, Channel)>> {
+        let (account_id, channel) =
+            after.map_or((i64::MIN, ""), |(account_id, channel)| (account_id, channel.as_str()));
         let rows = sqlx::query(
-            "SELECT DISTINCT account_id, channel FROM notice WHERE state = 0 AND next_at <= $1 LIMIT $2",
+            "SELECT DISTINCT account_id, channel FROM notice WHERE state = 0 AND next_at <= $1 \
+             AND (account_id > $2 OR (account_id = $3 AND channel > $4)) ORDER BY account_id, channel LIMIT $5",
         )
         .bind(self.now().0)
+        .bind(account_id)
+        .bind(account_id)
+        .bind(channel)
         .bind(limit)
         .fetch_all(self.read())
         .await?;

@@ -94,7 +94,7 @@ impl Store {
         if books.due.0 > 0 {
             settle(transaction, books, *settlement_id, SettlementCause::Payment).await?;
         }
-        crate::alert::look(self, transaction, books, false).await?;
+        crate::alert::look(transaction, books, false).await?;
         let detail = format!("order {order_id}: {} for {amount}", request.instance_id);
         let (actor, account_id) = (&request.by, Some(request.account_id));
         let deed =

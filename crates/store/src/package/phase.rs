@@ -97,7 +97,7 @@ impl Store {
             .bind(instance_id.to_owned())
             .execute(&mut *transaction)
             .await?;
-        crate::alert::look(self, &mut transaction, &mut books, began_unseen && !ended).await?;
+        crate::alert::look(&mut transaction, &mut books, began_unseen && !ended).await?;
         books.close(&mut transaction).await?;
         transaction.commit().await?;
         Ok(Some(ended))

@@ -229,7 +229,7 @@ impl Store {
             schedule(connection, &expiry_notices(&row, &books.zone, prices.expiry_leads(), books.now))
                 .await?;
         }
-        crate::alert::look(self, connection, books, new.starts_at <= books.now).await?;
+        crate::alert::look(connection, books, new.starts_at <= books.now).await?;
         let related = new.related.map_or(String::new(), |instance| format!(" for {instance}"));
         let deed = Deed {
             audit_id,

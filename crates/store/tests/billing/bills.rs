@@ -9,7 +9,7 @@ use indicia_store::queue::Cancelled;
 
 use crate::engines::Bench;
 use crate::on_both_engines;
-use crate::support::money::{Customer, PRICE, at, collection, policy, prices};
+use crate::support::money::{Customer, PRICE, at, collection, policy, prices, raw};
 use crate::support::names;
 
 on_both_engines!(
@@ -21,6 +21,7 @@ on_both_engines!(
     r10_an_hour_keeps_the_price_of_its_first_mail,
     r10_the_hours_add_up_to_the_month,
     r26_two_nodes_make_each_bill_once,
+    r10_accounts_that_cannot_be_billed_keep_no_other_from_it,
 );
 
 async fn r10_an_hour_is_billed_when_it_is_over_and_not_a_microsecond_before(bench: Bench) {
@@ -234,4 +235,34 @@ async fn r26_two_nodes_make_each_bill_once(bench: Bench) {
     }
     customers[0].account.verify().await;
     other.close().await;
+}
+
+/// More of them than one look takes, all before the one that can be billed.
+async fn r10_accounts_that_cannot_be_billed_keep_no_other_from_it(bench: Bench) {
+    let customer = Customer::new(&bench, "UTC").await;
+    customer.send(100).await;
+    let many = "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 460)";
+    let mut raw = raw(&bench).await;
+    for sql in [
+        format!(
+            "INSERT INTO account (account_id, name, email, phone, zone, password_hash, created_at) {many} \
+             SELECT i, 'Lost', CAST(i AS TEXT), '', 'Nowhere/Lost', '', 0 FROM n"
+        ),
+        format!(
+            "INSERT INTO account_state (account_id, status, quota_level, daily_quota, quota_day, quota_day_used, quota_month, \
+             quota_month_used, free_left, free_day, free_day_used, payg_mails, cash_micros, ledger_sequence) {many} \
+             SELECT i, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0 FROM n"
+        ),
+        format!(
+            "INSERT INTO usage_hour (account_id, hour_start, hour_end, day, free_mails, package_mails, payg_mails, billed_mails, \
+             billed_micros, price_micros, bills) {many} SELECT i, 0, 1, 0, 0, 0, 1, 0, 0, 290, 0 FROM n"
+        ),
+    ] {
+        sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&mut raw).await.expect("inserted");
+    }
+    bench.clock.advance_micros(HOUR_MICROS);
+    let failed =
+        customer.store.make_bills(&prices(), &collection()).await.expect_err("most could not be billed");
+    assert!(failed.to_string().contains("Nowhere/Lost"), "{failed}");
+    assert_eq!(customer.bills().await.len(), 1);
 }

@@ -5,6 +5,7 @@ use indicia_domain::ledger::{Kind, LedgerAccount, Unit};
 use indicia_domain::money::MoneyMicros;
 use indicia_domain::time::{HOUR_MICROS, SECOND_MICROS, UnixMicros};
 use indicia_store::money::{AdjustError, Adjusted, Adjustment, CreditError, TopUpDone};
+use indicia_store::oversight::AuditQuery;
 use indicia_store::package::{PurchaseError, PurchaseRequest};
 
 use crate::engines::Bench;
@@ -187,7 +188,11 @@ async fn r27_who_did_what_is_noted(bench: Bench) {
     customer.refund(&larger.package.instance_id).await.expect("refunded");
     customer.store.set_credit_limit(customer.id, MoneyMicros(1), "trust", &by, None).await.unwrap();
     customer.store.adjust(&adjustment(&customer, Adjusted::FreeMails(1)), &by, None).await.unwrap();
-    let log = customer.store.audit_log(Some(customer.id), None, 100).await.unwrap();
+    let log = customer
+        .store
+        .audit_entries(&AuditQuery { account_id: Some(customer.id), limit: 100, ..AuditQuery::default() })
+        .await
+        .unwrap();
     let seen: Vec<_> = log.iter().rev().map(|entry| (entry.actor.as_str(), entry.action.as_str())).collect();
     let operator = "operator ann@example.org";
     assert_eq!(

@@ -19,6 +19,7 @@ use indicia_store::admission::Admission;
 use indicia_store::audit::Actor;
 use indicia_store::message::LogQuery;
 use indicia_store::order::OrderQuery;
+use indicia_store::oversight::AuditQuery;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -286,7 +287,14 @@ impl Client<'_> {
         };
         let orders = store.orders(&orders).await.unwrap();
         let notices = store.notices(self.account_id, 1_000).await.unwrap();
-        let audit = store.audit_log(Some(self.account_id), None, 1_000).await.unwrap();
+        let audit = store
+            .audit_entries(&AuditQuery {
+                account_id: Some(self.account_id),
+                limit: 1_000,
+                ..AuditQuery::default()
+            })
+            .await
+            .unwrap();
         let secrets: Vec<_> = domains
             .iter()
             .map(|domain| domain.next_dkim.as_ref().map(|key| key.public_key.clone()))
