@@ -71,7 +71,7 @@ async fn account(store: &Store) -> Result<i64, Box<dyn std::error::Error + Send 
         access_key_secret: String::new(),
     };
     let account_id = store.create_account(&new, &Policy::default()).await?;
-    store.set_daily_quota(account_id, 1_000_000_000, None, "bench").await?;
+    store.set_daily_quota(account_id, 1_000_000_000, "bench", &indicia_store::audit::Actor::system("test")).await?;
     Ok(account_id)
 }
 
@@ -144,6 +144,8 @@ fn outcomes_of(mail: &QueuedMail) -> impl Iterator<Item = Outcome> + '_ {
         key: MailKey { account_id: mail.account_id, message_id: mail.message_id, number: recipient.number },
         address: recipient.address.clone(),
         sender_id: mail.sender_id,
+        domain_id: mail.domain_id,
+        tag: mail.tag.clone(),
         day: mail.day,
         accepted_at: mail.accepted_at,
         recipient_count: mail.recipient_count,

@@ -1,18 +1,22 @@
-//! Forgets what has no more use: replayed-request nonces too old to be accepted anyway, and invalid addresses
-//! that no mail has hit for a year (dossier 8.3).
+//! Forgets what has no more use: replayed-request nonces too old to be accepted anyway, invalid addresses that no
+//! mail has hit for a year (dossier 8.3), and evidence of weeks too old to be reviewed. What a review saw is kept
+//! with it (R27).
 
 use indicia_domain::time::{DAY_MICROS, MINUTE_MICROS};
+use indicia_store::quota::EVIDENCE_DAYS;
 use indicia_store::{Result, Store};
 
 /// Signed requests are accepted for 15 minutes around their date; older nonces protect nothing.
 const NONCE_AGE_MAX_MICROS: i64 = 45 * MINUTE_MICROS;
 const INVALID_ADDRESS_AGE_MAX_MICROS: i64 = 365 * DAY_MICROS;
+const EVIDENCE_AGE_MAX_MICROS: i64 = EVIDENCE_DAYS * DAY_MICROS;
 
 /// What one round removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Housekeeping {
     pub nonces: u64,
     pub invalid_addresses: u64,
+    pub evidence_rows: u64,
 }
 
 impl Housekeeping {
@@ -24,10 +28,11 @@ impl Housekeeping {
             invalid_addresses: store
                 .forget_invalid_before(now.plus_micros(-INVALID_ADDRESS_AGE_MAX_MICROS))
                 .await?,
+            evidence_rows: store.forget_evidence_before(now.plus_micros(-EVIDENCE_AGE_MAX_MICROS)).await?,
         };
         if done != Housekeeping::default() {
-            let Housekeeping { nonces, invalid_addresses } = done;
-            tracing::info!(nonces, invalid_addresses, "forgot what had no more use");
+            let Housekeeping { nonces, invalid_addresses, evidence_rows } = done;
+            tracing::info!(nonces, invalid_addresses, evidence_rows, "forgot what had no more use");
         }
         Ok(done)
     }

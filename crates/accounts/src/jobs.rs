@@ -8,6 +8,7 @@ use indicia_domain::ledger::bill::CollectionPolicy;
 use indicia_domain::ledger::price::PriceList;
 use indicia_store::bill::BillingRound;
 use indicia_store::package::Phases;
+use indicia_store::quota::BrakeMemory;
 use indicia_store::{Result, Store};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -17,6 +18,7 @@ use crate::metrics::Metrics;
 use crate::notice::NoticeSettings;
 use crate::notice::tell::NoticeRound;
 use crate::pace::{Job, Quarters, keep_looking};
+use crate::reputation::REVIEW_AT_LEAST_EVERY;
 use crate::sms::SmsGateway;
 use crate::texts::TextRound;
 
@@ -87,6 +89,8 @@ pub async fn run(jobs: Jobs, stop: CancellationToken) {
     tasks.spawn(keep_looking(Billing(jobs.clone(), quarters(BILLING_AT_LEAST_EVERY)), stop.clone()));
     tasks.spawn(keep_looking(PackagePhases(jobs.clone()), stop.clone()));
     tasks.spawn(keep_looking(Ahead(jobs.clone(), quarters(AHEAD_AT_LEAST_EVERY)), stop.clone()));
+    tasks.spawn(keep_looking(Reviews(jobs.clone(), quarters(REVIEW_AT_LEAST_EVERY)), stop.clone()));
+    tasks.spawn(keep_looking(Brake(jobs.clone(), BrakeMemory::default()), stop.clone()));
     tasks.spawn(keep_looking(Notices(jobs.clone()), stop.clone()));
     if jobs.sms.is_some() {
         tasks.spawn(keep_looking(Texts(jobs.clone(), stop.clone()), stop.clone()));
@@ -149,6 +153,37 @@ impl Job for Ahead {
             self.1.looked(now);
         }
         Ok(())
+    }
+}
+
+struct Reviews(Arc<Jobs>, Quarters);
+
+#[async_trait]
+impl Job for Reviews {
+    fn name(&self) -> &'static str {
+        "quota reviews"
+    }
+
+    async fn look(&mut self) -> Result<()> {
+        let now = self.0.store.now();
+        if self.1.is_due(now) {
+            self.0.review().await?;
+            self.1.looked(now);
+        }
+        Ok(())
+    }
+}
+
+struct Brake(Arc<Jobs>, BrakeMemory);
+
+#[async_trait]
+impl Job for Brake {
+    fn name(&self) -> &'static str {
+        "brake"
+    }
+
+    async fn look(&mut self) -> Result<()> {
+        self.0.brake(&mut self.1).await.map(|_| ())
     }
 }
 

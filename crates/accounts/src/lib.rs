@@ -11,6 +11,7 @@
 //! | [`notice`] | what accounts are told: due rows become messages, mails and texts |
 //! | `texts` | texts that wait go to the SMS gateway |
 //! | [`sms`] | the SMS gateways |
+//! | `reputation` | quotas are reviewed, and paused by the brake |
 //! | `housekeeping` | forgets what has no more use |
 //! | `metrics` | what is counted |
 
@@ -19,6 +20,7 @@ mod jobs;
 mod metrics;
 pub mod notice;
 mod pace;
+mod reputation;
 pub mod sms;
 mod texts;
 

@@ -13,7 +13,7 @@ mod world;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use indicia_console::{ConsoleConfig, router};
-use world::{EMAIL, OPERATOR_EMAIL, OTHER_EMAIL, PASSWORD, World};
+use world::{CLIMBER_EMAIL, EMAIL, OPERATOR_EMAIL, OTHER_EMAIL, PASSWORD, PAUSED_EMAIL, World};
 
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
@@ -22,9 +22,10 @@ async fn main() -> std::io::Result<()> {
     let world = World::with(config, true).await;
     world.furnish().await;
     world.furnish_billing().await;
+    world.furnish_reputation().await;
     world.tell().await;
     let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
-    println!("http://127.0.0.1:{port}/ as {EMAIL}, {OTHER_EMAIL} or {OPERATOR_EMAIL}; password {PASSWORD}");
+    println!("http://127.0.0.1:{port}/ as {EMAIL}, {OTHER_EMAIL}, {OPERATOR_EMAIL}, {CLIMBER_EMAIL} or {PAUSED_EMAIL}; password {PASSWORD}");
     let service = router(world.state.clone()).into_make_service_with_connect_info::<SocketAddr>();
     axum::serve(listener, service).await
 }

@@ -1,4 +1,5 @@
-//! R11: what an overdue account owes and how to mend it, said on every page of the account.
+//! What keeps an account from sending, said on every page of it. R11: what an overdue account owes and how to mend it;
+//! a pause (R22) has its own file.
 
 use indicia_domain::{account::AccountStatus, money::MoneyMicros};
 use indicia_store::account::AccountNumbers;
@@ -6,8 +7,31 @@ use indicia_store::account::AccountNumbers;
 use crate::{
     ConsoleState,
     components::{Note, Tone},
+    error::ConsoleError,
+    format::Zone,
+    pause,
     shell::{BILLS, account_href},
 };
+
+/// All that keeps an account from sending, the pause first: money would not end it.
+pub async fn banners(
+    state: &ConsoleState,
+    account_id: i64,
+    numbers: &AccountNumbers,
+    zone: &Zone,
+) -> Result<Vec<Note>, ConsoleError> {
+    let pause = pause::load(state, account_id, numbers.status).await?;
+    let (policy, now) = (state.store.quota_policy(), state.now());
+    let paused = match pause {
+        Some(pause) => Some(pause::note(&pause, &policy, zone, now, account_id)),
+        None if numbers.status.has(AccountStatus::RESTRICTED) => {
+            let text = "The operator has stopped sending for this account. Ask there what has to be done.";
+            Some(Note::new(Tone::Bad, "The account cannot send", text))
+        }
+        None => None,
+    };
+    Ok(paused.into_iter().chain(note(state, account_id, numbers)).collect())
+}
 
 /// Money that has to come in before everything due is paid: what is due less what the balance may still give.
 pub fn missing(numbers: &AccountNumbers) -> MoneyMicros {

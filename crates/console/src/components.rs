@@ -65,6 +65,7 @@ pub enum Icon {
     Package,
     People,
     Person,
+    Shield,
     SignOut,
     Wallet,
 }
@@ -94,6 +95,7 @@ impl Icon {
             Self::Person => {
                 "M10.6 5.2a2.6 2.6 0 1 1-5.2 0 2.6 2.6 0 0 1 5.2 0ZM2.8 13.6c0-2.8 2-4.4 5.2-4.4s5.2 1.6 5.2 4.4"
             }
+            Self::Shield => "M8 1.8 13.2 3.8V8c0 3-2.1 5.2-5.2 6.2C4.9 13.2 2.8 11 2.8 8V3.8ZM5.6 8.1l1.7 1.7 3.2-3.6",
             Self::SignOut => "M6.4 2.6H3v10.8h3.4M7 8h6.6M10.8 5.2 13.6 8l-2.8 2.8",
             Self::Wallet => "M2 4.4h11.2v8.8H2ZM2 4.4 10.6 2v2.4M10.4 8.8h2.8",
         }

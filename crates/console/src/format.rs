@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use indicia_domain::quota::rate::{Ppm, Rate};
 use indicia_domain::time::{DAY_MICROS, SECOND_MICROS, UnixMicros, local_day, zone};
 use jiff::{civil::Date, tz::TimeZone};
 
@@ -81,6 +82,22 @@ pub fn percent(part: i64, whole: i64) -> Option<String> {
         return Some(format!("{} %", per_mille / 10));
     }
     Some(format!("{}.{} %", per_mille / 10, per_mille % 10))
+}
+
+/// A share as pages show it: two decimals, rounded down, and never nothing where there is something.
+pub fn share(share: Ppm) -> String {
+    match share.0 {
+        1..=99 => "under 0.01 %".to_owned(),
+        parts => Ppm(parts / 100 * 100).to_string(),
+    }
+}
+
+/// A share with what it is made of: `0.5 % (10 of 2,000)`; without mails, that there are none.
+pub fn share_of(rate: Rate) -> String {
+    match rate.out_of {
+        0 => "none yet".to_owned(),
+        out_of => format!("{} ({} of {})", share(rate.share()), mails(rate.events), mails(out_of)),
+    }
 }
 
 /// How long something is, in its largest sensible unit: `3 days`, `5 hours`, `40 seconds`.
@@ -286,6 +303,15 @@ mod tests {
         assert_eq!(percent(999_999, 1_000_000).as_deref(), Some("99.9 %"));
         assert_eq!(percent(500, 1_000).as_deref(), Some("50 %"));
         assert_eq!(percent(1, 0), None);
+    }
+
+    #[test]
+    fn r21_a_share_has_two_decimals_and_is_never_rounded_to_nothing() {
+        let texts = [Ppm(0), Ppm(7), Ppm(1_234), Ppm(12_399), Ppm::ALL].map(share);
+        assert_eq!(texts, ["0 %", "under 0.01 %", "0.12 %", "1.23 %", "100 %"]);
+        assert_eq!(share_of(Rate::new(10, 2_000)), "0.5 % (10 of 2,000)");
+        assert_eq!(share_of(Rate::new(999_999, 1_000_000)), "99.99 % (999,999 of 1,000,000)");
+        assert_eq!(share_of(Rate::new(0, 0)), "none yet");
     }
 
     #[test]

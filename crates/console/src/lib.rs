@@ -26,6 +26,7 @@ mod error;
 pub mod format;
 mod login;
 mod pages;
+mod pause;
 mod period;
 mod session;
 mod shell;
@@ -59,18 +60,21 @@ pub fn router(state: ConsoleState) -> Router {
 }
 
 fn operator_routes() -> Router<ConsoleState> {
-    use pages::operator::{audit, month, notices, prices};
+    use pages::operator::{audit, month, notices, prices, reputation};
     Router::new()
         .route("/month", get(month::show))
         .route("/notices", get(notices::list))
         .route("/prices", get(prices::show))
         .route("/audit", get(audit::list))
+        .route("/reputation", get(reputation::list))
+        .route("/reputation/report", get(reputation::report::show).post(reputation::report::enter))
 }
 
 fn account_routes() -> Router<ConsoleState> {
     use pages::{
-        alerts, billing, bills, contacts, mails, message, messages, operator::hand, orders, overview,
-        packages, purchase, sending, statement, transactions,
+        alerts, billing, bills, contacts, mails, message, messages,
+        operator::{hand, reputation::by_hand},
+        orders, overview, packages, purchase, reputation, sending, statement, transactions,
     };
     let directmail = Router::new()
         .route("/", get(packages::list))
@@ -92,12 +96,18 @@ fn account_routes() -> Router<ConsoleState> {
         .route("/export.csv", get(transactions::export))
         .route("/ledger", get(transactions::ledger))
         .route("/{transaction_id}", get(transactions::detail::show));
+    let reputation_routes = Router::new()
+        .route("/", get(reputation::show))
+        .route("/mail", get(reputation::mail_page))
+        .route("/history", get(reputation::history))
+        .route("/ceiling", post(reputation::save_ceiling));
     Router::new()
         .route("/", get(overview::show))
         .route("/messages", get(messages::list))
         .route("/messages/read", post(messages::mark_read))
         .route("/messages/{message_id}", get(messages::show))
         .route("/contacts", get(contacts::show).post(contacts::save))
+        .route(shell::REPUTATION_BY_HAND, get(by_hand::show).post(by_hand::carry_out))
         .route("/operator", get(hand::show))
         .route("/operator/confirm", get(hand::confirm))
         .route("/operator/book", post(hand::book))
@@ -115,6 +125,7 @@ fn account_routes() -> Router<ConsoleState> {
         .route(shell::STATEMENTS, get(statement::list))
         .route("/billing/statements/{month}", get(statement::show))
         .route(shell::ALERTS, get(alerts::show).post(alerts::save))
+        .nest(shell::REPUTATION, reputation_routes)
         .nest(shell::DIRECTMAIL, directmail)
 }
 

@@ -40,8 +40,11 @@ pub enum Place {
     Notices,
     Prices,
     Audit,
+    Reputations,
     Overview,
+    Reputation,
     Hand,
+    ReputationByHand,
     Messages,
     Contacts,
     MailLog,
@@ -72,8 +75,8 @@ pub struct Shell {
     /// The value of the `csrf` field of every form on the page.
     pub csrf: String,
     pub flash: Option<Note>,
-    /// What keeps the account from sending, on every one of its pages (R11).
-    pub banner: Option<Note>,
+    /// What keeps the account from sending, on every one of its pages (R11, R22).
+    pub banners: Vec<Note>,
     pub demo_now: Option<Moment>,
     /// The zone in which the page shows its times; UTC when there is none.
     pub zone_label: Option<String>,
@@ -106,7 +109,7 @@ impl Shell {
             email: viewer.email.clone(),
             csrf: csrf::field_for(&viewer.token),
             flash: viewer.flash.map(Flash::note),
-            banner: None,
+            banners: Vec::new(),
             demo_now: state.demo.is_some().then(|| zone.as_ref().unwrap_or(&utc).moment(now)),
             zone_label: zone.map(|zone| zone.label(now)),
         }
@@ -133,6 +136,7 @@ fn navigation(account: Option<i64>, is_operator: bool, is_demo: bool, place: Pla
         add(Place::Accounts, "Accounts", "/accounts".into(), Some(Icon::People), 0, Some("Operator"));
         add(Place::Month, "Bills and payments", "/operator/month".into(), Some(Icon::Wallet), 0, None);
         add(Place::Notices, "Notices", "/operator/notices".into(), Some(Icon::Alert), 0, None);
+        add(Place::Reputations, "Reputation", "/operator/reputation".into(), Some(Icon::Shield), 0, None);
         add(Place::Prices, "Price list", "/operator/prices".into(), Some(Icon::Package), 0, None);
         add(Place::Audit, "Audit log", "/operator/audit".into(), Some(Icon::Lock), 0, None);
     }
@@ -142,10 +146,12 @@ fn navigation(account: Option<i64>, is_operator: bool, is_demo: bool, place: Pla
         add(Place::Overview, "Overview", at(""), Some(Icon::Home), 0, heading);
         if is_operator {
             add(Place::Hand, "Money by hand", at(HAND), Some(Icon::Key), 0, None);
+            add(Place::ReputationByHand, "Sending by hand", at(REPUTATION_BY_HAND), Some(Icon::Lock), 0, None);
         }
         add(Place::Messages, MESSAGES_TEXT, at(MESSAGES), Some(Icon::Inbox), 0, None);
         add(Place::MailLog, "Mail log", at("/mails"), Some(Icon::Mail), 0, None);
-        add(Place::Domains, "Domains", at("/sending/domains"), Some(Icon::Globe), 0, Some("Sending"));
+        add(Place::Reputation, "Reputation", at(REPUTATION), Some(Icon::Shield), 0, Some("Sending"));
+        add(Place::Domains, "Domains", at("/sending/domains"), Some(Icon::Globe), 0, None);
         add(Place::Addresses, "Sender addresses", at("/sending/addresses"), Some(Icon::Person), 0, None);
         add(Place::Keys, "Access keys", at("/sending/access-keys"), Some(Icon::Key), 0, None);
         add(Place::Billing, "Billing Management", at("/billing"), Some(Icon::Wallet), 0, Some("Billing"));
@@ -171,6 +177,10 @@ pub const MESSAGES: &str = "/messages";
 pub const CONTACTS: &str = "/contacts";
 /// Path of what operators do by hand below an account.
 pub const HAND: &str = "/operator";
+/// Path of the reputation below an account.
+pub const REPUTATION: &str = "/reputation";
+/// Path of what operators do to an account's sending by hand below it.
+pub const REPUTATION_BY_HAND: &str = "/operator/reputation";
 /// Path of Billing Management > Manage Reserved Instances below an account.
 pub const RESERVED: &str = "/billing/reserved-instances";
 /// Path of Resource Packages below an account.
@@ -198,10 +208,16 @@ pub enum Flash {
     BookedBefore,
     MessagesRead,
     ContactSaved,
+    CeilingSaved,
+    SendingPaused,
+    SendingReleased,
+    QuotaSet,
+    ReportCounted,
+    ReportRepeated,
 }
 
 impl Flash {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 13] = [
         Self::SignedOut,
         Self::ClockMoved,
         Self::AlertSaved,
@@ -209,6 +225,12 @@ impl Flash {
         Self::BookedBefore,
         Self::MessagesRead,
         Self::ContactSaved,
+        Self::CeilingSaved,
+        Self::SendingPaused,
+        Self::SendingReleased,
+        Self::QuotaSet,
+        Self::ReportCounted,
+        Self::ReportRepeated,
     ];
 
     /// The word in the cookie.
@@ -221,6 +243,12 @@ impl Flash {
             Self::BookedBefore => "booked-before",
             Self::MessagesRead => "messages-read",
             Self::ContactSaved => "contact-saved",
+            Self::CeilingSaved => "ceiling-saved",
+            Self::SendingPaused => "sending-paused",
+            Self::SendingReleased => "sending-released",
+            Self::QuotaSet => "quota-set",
+            Self::ReportCounted => "report-counted",
+            Self::ReportRepeated => "report-repeated",
         }
     }
 
@@ -261,6 +289,34 @@ impl Flash {
                 "The contacts were saved",
                 "They hold for every notice from now on, those that wait for another attempt included.",
             ),
+            Self::CeilingSaved => Note::new(
+                Tone::Good,
+                "The ceiling was saved",
+                "The next review goes by it; the present quota stays.",
+            ),
+            Self::SendingPaused => Note::new(
+                Tone::Good,
+                "Sending is paused",
+                "The account has been told why. Mail that was accepted before is still delivered.",
+            ),
+            Self::SendingReleased => Note::new(
+                Tone::Good,
+                "Sending is released",
+                "The account has been told, and may send at once. Its evidence begins anew.",
+            ),
+            Self::QuotaSet => {
+                Note::new(Tone::Good, "The quota was set", "It holds at once, and the next review goes on from it.")
+            }
+            Self::ReportCounted => Note::new(
+                Tone::Good,
+                "The report was counted",
+                "It is in the mail's timeline, in the account's figures and in the audit log.",
+            ),
+            Self::ReportRepeated => Note::new(
+                Tone::Warn,
+                "This mail had been reported before",
+                "A mail counts as reported once, whoever reports it; nothing was changed.",
+            ),
         }
     }
 }
@@ -285,11 +341,11 @@ mod tests {
     #[test]
     fn an_operator_sees_the_list_of_accounts_and_a_demo_its_own_pages() {
         let texts = |items: Vec<NavItem>| items.iter().map(|item| item.text).collect::<Vec<_>>();
-        let operators = ["Accounts", "Bills and payments", "Notices", "Price list", "Audit log"];
+        let operators = ["Accounts", "Bills and payments", "Notices", "Reputation", "Price list", "Audit log"];
         assert_eq!(texts(navigation(None, true, false, Place::Accounts)), operators);
-        assert_eq!(texts(navigation(None, true, true, Place::Inbox))[5..], ["Inbox", "Clock"]);
+        assert_eq!(texts(navigation(None, true, true, Place::Inbox))[6..], ["Inbox", "Clock"]);
         let owners = texts(navigation(Some(7), false, false, Place::Overview));
-        assert!(operators.iter().chain(&["Money by hand"]).all(|text| !owners.contains(text)));
+        assert!(["Accounts", "Audit log", "Money by hand", "Sending by hand"].iter().all(|text| !owners.contains(text)));
         assert!(texts(navigation(Some(7), true, false, Place::Overview)).contains(&"Money by hand"));
     }
 }

@@ -183,6 +183,7 @@ fn submission(account_id: i64, domain_id: i64, message_id: i64, content: Bytes) 
         tag: String::new(),
         recipients: vec![Recipient::new("bob", "sink.test", "sink.test")],
         content,
+        ip_pool_id: None,
         idempotency: None,
         nonce: None,
     }

@@ -7,13 +7,13 @@
 //! A connection that was opened with STARTTLS and failed in the handshake is dropped; the host is remembered
 //! and spoken to in plain text on a new one.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::client::TlsStream;
 
@@ -22,6 +22,7 @@ use indicia_smtp::client::{self, Event, Session, Transaction};
 
 use crate::ending::{Ending, phase_of};
 use crate::route::Candidate;
+use crate::source::{LocalAddresses, SourceError, dedicated_socket};
 use crate::tls::{Tls, TlsInfo};
 
 /// Replies are short; one read takes those of a whole pipeline.
@@ -40,9 +41,8 @@ pub struct WireSettings {
     pub connect_timeout: Duration,
     /// Every time limit of RFC 5321 4.5.3.2, in thousandths of what it says there; 1,000 is the RFC's own.
     pub timeout_permille: u32,
-    /// Local addresses to connect from.
-    pub source_v4: Option<Ipv4Addr>,
-    pub source_v6: Option<Ipv6Addr>,
+    /// Local addresses to connect from, unless a mail has a dedicated one.
+    pub local_addresses: LocalAddresses,
     /// Whether STARTTLS is used where it is offered.
     pub starttls: bool,
 }
@@ -53,8 +53,7 @@ impl Default for WireSettings {
             hello_name: "localhost".to_owned(),
             connect_timeout: Duration::from_secs(30),
             timeout_permille: 1_000,
-            source_v4: None,
-            source_v6: None,
+            local_addresses: LocalAddresses::default(),
             starttls: true,
         }
     }
@@ -72,7 +71,7 @@ impl WireSettings {
 pub struct Envelope {
     pub reverse_path: String,
     pub recipient: String,
-    /// The message in consecutive chunks: the signature, then the stored content.
+    /// The message in consecutive chunks: the copy's own header field, the signature, then the stored content.
     pub content: Vec<Bytes>,
     /// Whether a header has text beyond ASCII (RFC 6532).
     pub smtputf8: bool,
@@ -143,45 +142,49 @@ impl std::fmt::Debug for Connection {
     }
 }
 
+/// Why no connection could be opened.
+#[derive(Debug)]
+pub enum OpenError {
+    /// The last candidate's failure, with what is known of it.
+    Failed(Ending, Option<Ends>),
+    /// The dedicated local address cannot be sent from; a shared one may.
+    Source(SourceError),
+}
+
 /// Why a connection could not be opened.
 enum OpenFailure {
     /// The TLS handshake failed: plain text on a new connection may work.
     Handshake,
     Final(Ending),
+    Source(SourceError),
 }
 
 impl Connection {
-    /// Connects to the first candidate that answers. The error is the last one's, with what is known of it.
+    /// Connects to the first candidate that answers: from the dedicated address `source`, to candidates of its family
+    /// only; without one from a shared address. The error is the last candidate's.
     pub async fn open_any(
         candidates: &[Candidate],
         settings: &Arc<WireSettings>,
         tls: &Tls,
-    ) -> Result<Connection, (Ending, Option<Ends>)> {
-        let mut last = None;
-        for candidate in candidates {
-            match Connection::open(candidate, settings, tls).await {
+        source: Option<IpAddr>,
+    ) -> Result<Connection, OpenError> {
+        let fits =
+            |candidate: &&Candidate| source.is_none_or(|ip| ip.is_ipv4() == candidate.address.is_ipv4());
+        let mut last = match (candidates, source) {
+            ([_, ..], Some(address)) => OpenError::Source(SourceError::NoneOfItsFamily { address }),
+            _ => {
+                let words = "451 4.4.3 no address to connect to";
+                OpenError::Failed(Ending::from_failure(Phase::Dns, Failure::DnsUnavailable, words), None)
+            }
+        };
+        for candidate in candidates.iter().filter(fits) {
+            match Connection::open(candidate, settings, tls, source).await {
                 Ok(connection) => return Ok(connection),
-                Err(ending) => {
-                    let ends = Ends {
-                        host: candidate.host.clone(),
-                        remote: candidate.address,
-                        local: None,
-                        tls: None,
-                    };
-                    last = Some((ending, Some(ends)));
-                }
+                Err(OpenError::Source(error)) => return Err(OpenError::Source(error)),
+                Err(failed) => last = failed,
             }
         }
-        Err(last.unwrap_or_else(|| {
-            (
-                Ending::from_failure(
-                    Phase::Dns,
-                    Failure::DnsUnavailable,
-                    "451 4.4.3 no address to connect to",
-                ),
-                None,
-            )
-        }))
+        Err(last)
     }
 
     /// Connects to one address, with STARTTLS where both sides can.
@@ -189,12 +192,22 @@ impl Connection {
         candidate: &Candidate,
         settings: &Arc<WireSettings>,
         tls: &Tls,
-    ) -> Result<Connection, Ending> {
+        source: Option<IpAddr>,
+    ) -> Result<Connection, OpenError> {
         let mut try_tls = settings.starttls && tls.is_worth_trying(&candidate.host);
         loop {
-            match Connection::try_open(candidate, settings, tls, try_tls).await {
+            match Connection::try_open(candidate, settings, tls, try_tls, source).await {
                 Ok(connection) => return Ok(connection),
-                Err(OpenFailure::Final(ending)) => return Err(ending),
+                Err(OpenFailure::Final(ending)) => {
+                    let ends = Ends {
+                        host: candidate.host.clone(),
+                        remote: candidate.address,
+                        local: source.map(|address| SocketAddr::new(address, 0)),
+                        tls: None,
+                    };
+                    return Err(OpenError::Failed(ending, Some(ends)));
+                }
+                Err(OpenFailure::Source(error)) => return Err(OpenError::Source(error)),
                 // Without STARTTLS there is no handshake, hence no third round.
                 Err(OpenFailure::Handshake) => {
                     tls.remember_failure(&candidate.host);
@@ -209,8 +222,9 @@ impl Connection {
         settings: &Arc<WireSettings>,
         tls: &Tls,
         try_tls: bool,
+        source: Option<IpAddr>,
     ) -> Result<Connection, OpenFailure> {
-        let stream = connect(candidate.address, settings).await.map_err(OpenFailure::Final)?;
+        let stream = connect(candidate.address, settings, source).await?;
         let mut session = client::Config::new(settings.hello_name.clone());
         session.pipelining = true;
         let mut connection = Connection {
@@ -462,30 +476,26 @@ impl Connection {
     }
 }
 
-async fn connect(address: SocketAddr, settings: &WireSettings) -> Result<TcpStream, Ending> {
+async fn connect(
+    address: SocketAddr,
+    settings: &WireSettings,
+    source: Option<IpAddr>,
+) -> Result<TcpStream, OpenFailure> {
     let failed = |reason: String| {
         let words = format!("451 4.4.1 cannot connect to {address}: {reason}");
-        Ending::from_failure(Phase::Connect, Failure::ConnectFailed, words)
+        OpenFailure::Final(Ending::from_failure(Phase::Connect, Failure::ConnectFailed, words))
     };
-    let socket = match address {
-        SocketAddr::V4(_) => TcpSocket::new_v4(),
-        SocketAddr::V6(_) => TcpSocket::new_v6(),
-    }
-    .map_err(|error| failed(error.to_string()))?;
-    let source = match address {
-        SocketAddr::V4(_) => settings.source_v4.map(IpAddr::V4),
-        SocketAddr::V6(_) => settings.source_v6.map(IpAddr::V6),
+    let socket = match source {
+        Some(source) => dedicated_socket(address, source).map_err(OpenFailure::Source)?,
+        None => settings.local_addresses.socket(address).map_err(|error| failed(error.to_string()))?,
     };
-    if let Some(source) = source {
-        let bound = socket.bind(SocketAddr::new(source, 0));
-        bound.map_err(|error| failed(format!("the local address {source} cannot be used: {error}")))?;
-    }
     let stream = match timeout(settings.connect_timeout, socket.connect(address)).await {
         Ok(stream) => stream.map_err(|error| failed(error.to_string()))?,
         Err(_) => {
             let words =
                 format!("451 4.4.1 {address} did not answer within {} s", settings.connect_timeout.as_secs());
-            return Err(Ending::from_failure(Phase::Connect, Failure::TimedOut(Phase::Connect), words));
+            let failure = Failure::TimedOut(Phase::Connect);
+            return Err(OpenFailure::Final(Ending::from_failure(Phase::Connect, failure, words)));
         }
     };
     stream.set_nodelay(true).map_err(|error| failed(error.to_string()))?;

@@ -103,6 +103,7 @@ mod tests {
             address: "u@example.net".into(),
             domain: "example.net".into(),
             attempts: 0,
+            place: None,
         };
         let mail = QueuedMail {
             account_id: 1,
@@ -113,6 +114,7 @@ mod tests {
             accepted_at: UnixMicros(0),
             size_bytes: bytes,
             recipient_count: 1,
+            tag: "".into(),
             content: None,
             recipients: vec![recipient],
         };

@@ -6,6 +6,8 @@
 //! destination which fills the window keeps nobody out. It wakes when places become free, when the next
 //! mail is due, and at the poll interval (clocks may jump, other nodes may hand back).
 //!
+//! What is held in the queue ([`indicia_store::suspension`]) is read once a second, before the first claim too.
+//!
 //! A batch of which most went straight back (their destinations have their share, or are left alone) is
 //! followed by the next after a short pause: soon enough that a long backlog does not stand before the others'
 //! mail, and seldom enough that pushing it back leaves the database to them.
@@ -33,6 +35,7 @@ use crate::tls::{Tls, TlsSetupError};
 /// Octets of content that one claim asks for.
 const CLAIM_BYTES_MAX: usize = 16 << 20;
 const GAUGE_INTERVAL: Duration = Duration::from_secs(1);
+const HELD_INTERVAL: Duration = Duration::from_secs(1);
 /// A last commit that fails is repeated for so long after the grace time.
 const LAST_COMMIT_GRACE: Duration = Duration::from_secs(10);
 /// What was told to let go has this long to do so.
@@ -50,6 +53,7 @@ pub struct Delivery {
     abandon: CancellationToken,
     claimer: JoinHandle<()>,
     gauges: JoinHandle<()>,
+    holder: JoinHandle<()>,
     committer: JoinHandle<()>,
 }
 
@@ -57,6 +61,7 @@ pub struct Delivery {
 #[derive(Clone)]
 pub struct FastPath {
     hub: Arc<Hub>,
+    wake: Arc<Notify>,
 }
 
 impl Delivery {
@@ -83,6 +88,7 @@ impl Delivery {
         Ok(Delivery {
             claimer: tokio::spawn(claim_loop(hub.clone(), wake.clone())),
             gauges: tokio::spawn(gauge_loop(hub.clone())),
+            holder: tokio::spawn(hold_loop(hub.clone())),
             committer: tokio::spawn(committer.run()),
             hub,
             wake,
@@ -93,7 +99,7 @@ impl Delivery {
 
     /// The entrance for mails that were just accepted.
     pub fn fast_path(&self) -> FastPath {
-        FastPath { hub: self.hub.clone() }
+        FastPath { hub: self.hub.clone(), wake: self.wake.clone() }
     }
 
     /// Looks at the queue now.
@@ -122,7 +128,7 @@ impl Delivery {
             }
         }
         hub.give_all_back();
-        for task in [self.claimer, self.gauges] {
+        for task in [self.claimer, self.gauges, self.holder] {
             if let Err(error) = task.await {
                 tracing::error!(%error, "a task of delivery had failed");
             }
@@ -152,9 +158,14 @@ impl Handoff for FastPath {
     fn release(&self, recipients: usize, bytes: usize) {
         self.hub.window.release(recipients, bytes);
     }
+
+    fn look_at_queue(&self) {
+        self.wake.notify_one();
+    }
 }
 
 async fn claim_loop(hub: Arc<Hub>, wake: Arc<Notify>) {
+    look_what_is_held(&hub).await;
     while !hub.stopping.is_cancelled() {
         let (room, at_once) = hub.window.claimable();
         let claimed = match claim(&hub, room).await {
@@ -250,10 +261,26 @@ async fn until_next_due(hub: &Hub) -> Duration {
     }
 }
 
+/// Keeps what is held up to date. When it cannot be read, what was held stays so.
+async fn hold_loop(hub: Arc<Hub>) {
+    while !hub.stopping.is_cancelled() {
+        look_what_is_held(&hub).await;
+        sleep_unless_stopped(&hub, HELD_INTERVAL).await;
+    }
+}
+
+async fn look_what_is_held(hub: &Hub) {
+    match hub.spool.suspensions().await {
+        Ok(held) => hub.hold_back(held),
+        Err(error) => tracing::warn!(%error, "what is held in the queue could not be read"),
+    }
+}
+
 /// Keeps the gauges up to date.
 async fn gauge_loop(hub: Arc<Hub>) {
     while !hub.stopping.is_cancelled() {
         hub.metrics.recipients_in_memory.set(i64::try_from(hub.window.recipients()).unwrap_or(i64::MAX));
+        hub.metrics.count_local_address_failures(hub.wire.local_addresses.take_failures());
         hub.metrics.bytes_in_memory.set(i64::try_from(hub.window.bytes()).unwrap_or(i64::MAX));
         sleep_unless_stopped(&hub, GAUGE_INTERVAL).await;
     }

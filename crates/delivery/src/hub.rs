@@ -5,8 +5,9 @@
 //! because each entry holds its place in the bounded window until it is committed.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use indicia_domain::outcome::retry::Next;
@@ -14,6 +15,7 @@ use indicia_domain::outcome::{Disposition, Failure, Phase};
 use indicia_domain::time::{Clock, MINUTE_MICROS, SECOND_MICROS, UnixMicros};
 use indicia_store::outcome::Outcome;
 use indicia_store::queue::{HandBack, MailKey};
+use indicia_store::suspension::{HELD, Suspension};
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -27,6 +29,7 @@ use crate::mail::Item;
 use crate::metrics::Metrics;
 use crate::route::{Route, RouteError, Router};
 use crate::site::{Held, Pushed, Site};
+use crate::source::{Shunned, SourceError};
 use crate::spool::Spool;
 use crate::tls::Tls;
 use crate::verp::Verp;
@@ -35,6 +38,8 @@ use crate::worker;
 
 /// How long a mail that met an internal error stays in the database.
 const ERROR_PAUSE_MICROS: i64 = MINUTE_MICROS;
+/// How long a held mail stays in the database before it is looked at again; when what holds it ends, it is due at once.
+const HELD_LOOK_MICROS: i64 = 15 * MINUTE_MICROS;
 /// How long a mail whose content found no room stays in the database.
 const NO_ROOM_PAUSE_MICROS: i64 = 10 * SECOND_MICROS;
 /// Failures in a row of a destination after which those that were never tried themselves may end with it: the
@@ -101,6 +106,10 @@ pub(crate) struct Hub {
     /// Counts the times that this node's leases were lost. Mails of an earlier epoch may be another's by now, or
     /// this node's a second time.
     epoch: AtomicU64,
+    /// What is held in the queue; see [`crate::engine`].
+    held: RwLock<Arc<[Suspension]>>,
+    /// Dedicated addresses that could not be sent from a moment ago.
+    shunned: Shunned,
     sites: Mutex<HashMap<Arc<str>, Arc<Site>>>,
     /// How many sites were busy when they were last counted, and mails dispatched since the start.
     busy_sites: AtomicUsize,
@@ -135,6 +144,8 @@ impl Hub {
             contents: Contents::default(),
             epoch: AtomicU64::new(0),
             identities: Identities::default(),
+            held: RwLock::new(Arc::from([])),
+            shunned: Shunned::default(),
             sites: Mutex::default(),
             busy_sites: AtomicUsize::new(0),
             dispatched: AtomicUsize::new(0),
@@ -178,6 +189,7 @@ impl Hub {
             self.give_back(item, self.clock.now(), "the server is stopping");
             return false;
         }
+        let Some(item) = self.unless_held(item) else { return false };
         let mut routes = self.routes();
         match routes.get_mut(&item.domain) {
             Some(Known::Route(route, until)) if Instant::now() < *until => {
@@ -202,6 +214,24 @@ impl Hub {
             }
         }
         true
+    }
+
+    /// Sets what is held.
+    pub(crate) fn hold_back(&self, held: Vec<Suspension>) {
+        *self.held.write().unwrap_or_else(PoisonError::into_inner) = held.into();
+    }
+
+    /// Gives a mail back whose account or destination is held. It is not failed for its age meanwhile.
+    pub(crate) fn unless_held(&self, item: Item) -> Option<Item> {
+        let held = self.held.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(suspension) =
+            held.iter().find(|suspension| suspension.held.covers(item.mail.account_id, &item.domain))
+        else {
+            return Some(item);
+        };
+        let reason = format!("{HELD}{}: {}", suspension.held, suspension.reason);
+        self.give_back(item, self.clock.now().plus_micros(HELD_LOOK_MICROS), &reason);
+        None
     }
 
     async fn look_up(self: Arc<Self>, domain: String) {
@@ -239,7 +269,9 @@ impl Hub {
 
     fn enqueue(self: &Arc<Self>, item: Item, route: &Arc<Route>) -> bool {
         let now = self.clock.now();
-        let (site, share) = self.site(route, now);
+        let source = item.place.map(|place| place.address);
+        let source = source.filter(|address| !self.shunned.has(&route.site, *address));
+        let (site, share) = self.site(route, source, now);
         match site.push(item, route, share, now) {
             Pushed::Queued { workers } => {
                 self.start_workers(&site, workers);
@@ -256,14 +288,16 @@ impl Hub {
 
     /// The site of a route, and how many mails one site may hold: an equal part among the busy, and never so much
     /// that nothing is left free for those that come later.
-    fn site(&self, route: &Arc<Route>, now: UnixMicros) -> (Arc<Site>, usize) {
+    fn site(&self, route: &Arc<Route>, source: Option<IpAddr>, now: UnixMicros) -> (Arc<Site>, usize) {
         let mut sites = self.sites();
         if sites.len() >= REMEMBERED_MAX {
             sites.retain(|_, site| !site.is_forgettable(now));
         }
+        let name = Site::name(route, source);
+        let most_connections = self.config.connections_per_site_max;
         let site = sites
-            .entry(route.site.clone())
-            .or_insert_with(|| Arc::new(Site::new(route.clone(), self.config.connections_per_site_max)))
+            .entry(name)
+            .or_insert_with(|| Arc::new(Site::new(route.clone(), source, most_connections)))
             .clone();
         let most = self.window.recipients_max() / 4 * 3;
         // To look at every site for every mail would cost more than a count that is a few mails old.
@@ -309,6 +343,17 @@ impl Hub {
         self.give_back(item, held.until, &held.reason);
     }
 
+    /// A dedicated address cannot be sent from: `waiting` goes out by shared addresses, without delay.
+    pub(crate) fn go_shared(self: &Arc<Self>, site: &Site, error: &SourceError, waiting: Vec<Item>) {
+        self.metrics.count_local_address_failures(1);
+        if self.shunned.note(&site.route().site, error) {
+            tracing::warn!(site = %site.name, %error, mails = waiting.len(), "sent from a shared address instead");
+        }
+        for item in waiting {
+            self.dispatch(item);
+        }
+    }
+
     /// Gives a mail back whose content found no room in memory.
     pub(crate) fn give_back_without_room(&self, item: Item) {
         let due = self.clock.now().plus_micros(NO_ROOM_PAUSE_MICROS);
@@ -334,7 +379,7 @@ impl Hub {
         let due = due.plus_micros(i64::from(rand::random::<u16>()) * spread / i64::from(u16::MAX));
         let due_at = if now < deadline { due.min(deadline) } else { due };
         tracing::debug!(message_id = %item.mail.message_id, number = item.number, reason, due = %due_at, "given back untried");
-        let back = HandBack { key: item.key(), due_at, reason: reason.to_owned() };
+        let back = HandBack { key: item.key(), due_at, reason: reason.to_owned(), place: item.place };
         self.commit(Done::HandBack(back, item.slot));
     }
 
@@ -355,6 +400,8 @@ impl Hub {
             key: item.key(),
             address: item.address,
             sender_id: item.mail.sender_id,
+            domain_id: item.mail.domain_id,
+            tag: item.mail.tag.clone(),
             day: item.mail.day,
             accepted_at: item.mail.accepted_at,
             recipient_count: item.mail.recipient_count,
@@ -373,6 +420,7 @@ impl Hub {
             code: ending.code,
             reply: ending.words,
             next_due_at,
+            place: item.place,
         };
         log(&outcome);
         self.metrics.count(&outcome);
@@ -424,7 +472,9 @@ impl Hub {
         self.window.enter(1);
         let due_at = self.clock.now().plus_micros(ERROR_PAUSE_MICROS);
         let reason = "the attempt ended in an internal error; see the server's log".to_owned();
-        self.commit(Done::HandBack(HandBack { key, due_at, reason }, self.window.slot()));
+        // Its attempt may have been made: its place at a dedicated address stays taken.
+        let back = HandBack { key, due_at, reason, place: None };
+        self.commit(Done::HandBack(back, self.window.slot()));
     }
 
     /// Gives back all that waits, for a stop.

@@ -8,7 +8,7 @@
 //! | its domain becomes a route, its route a site | [`route`], [`dns`], `hub` |
 //! | waits at the site, fair to others; the site may be held | `site`, `drain` |
 //! | gets room for its content, is signed and gets its return path | `content`, [`dkim`], [`verp`] |
-//! | goes over a connection that is reused | `worker`, [`connection`], [`tls`] |
+//! | goes over a connection that is reused, from a dedicated or a shared address | `worker`, [`connection`], [`tls`], [`source`] |
 //! | the reply becomes a verdict, a temporary one a due instant | [`ending`], `indicia_domain::outcome` |
 //! | the outcome is committed with others | `committer`, [`spool`] |
 
@@ -27,6 +27,7 @@ mod mail;
 pub mod metrics;
 pub mod route;
 mod site;
+pub mod source;
 pub mod spool;
 pub mod tls;
 pub mod verp;
@@ -38,3 +39,4 @@ pub use connection::WireSettings;
 pub use engine::{Delivery, FastPath};
 pub use metrics::Metrics;
 pub use route::RouteOverride;
+pub use source::LocalAddresses;

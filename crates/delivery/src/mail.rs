@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 
 use indicia_domain::time::UnixMicros;
+use indicia_store::dedicated_ip::Place;
 use indicia_store::queue::{MailKey, QueuedMail};
 
 use crate::window::{Room, Slot, Window};
@@ -15,6 +16,7 @@ pub(crate) struct Mail {
     pub message_id: i64,
     pub sender_id: i64,
     pub domain_id: i64,
+    pub tag: Arc<str>,
     pub day: i64,
     pub accepted_at: UnixMicros,
     pub size_bytes: usize,
@@ -46,6 +48,8 @@ pub(crate) struct Item {
     pub domain: String,
     /// Attempts made before.
     pub attempts: i64,
+    /// The dedicated address that it goes out by, if that can be used.
+    pub place: Option<Place>,
     pub slot: Slot,
 }
 
@@ -93,6 +97,7 @@ pub(crate) fn items_of(queued: QueuedMail, window: &Arc<Window>, epoch: u64) -> 
         message_id: queued.message_id,
         sender_id: queued.sender_id,
         domain_id: queued.domain_id,
+        tag: queued.tag,
         day: queued.day,
         accepted_at: queued.accepted_at,
         size_bytes: queued.size_bytes,
@@ -111,6 +116,7 @@ pub(crate) fn items_of(queued: QueuedMail, window: &Arc<Window>, epoch: u64) -> 
             address: recipient.address,
             domain: recipient.domain,
             attempts: recipient.attempts,
+            place: recipient.place,
             slot: window.slot(),
         })
         .collect();

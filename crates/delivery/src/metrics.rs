@@ -30,6 +30,7 @@ pub struct Metrics {
     pub(crate) recipients_in_memory: Gauge,
     pub(crate) bytes_in_memory: Gauge,
     pub(crate) sites_held: Counter,
+    local_address_failures: Counter,
 }
 
 impl Default for Metrics {
@@ -51,6 +52,7 @@ impl Default for Metrics {
             recipients_in_memory: Gauge::default(),
             bytes_in_memory: Gauge::default(),
             sites_held: Counter::default(),
+            local_address_failures: Counter::default(),
         }
     }
 }
@@ -103,6 +105,11 @@ impl Metrics {
             "Times a destination was held after failures",
             metrics.sites_held.clone(),
         );
+        part.register(
+            "local_address_failures",
+            "Times a configured or dedicated local address could not be sent from",
+            metrics.local_address_failures.clone(),
+        );
         metrics
     }
 
@@ -140,6 +147,15 @@ impl Metrics {
         } else {
             self.commit_failures.inc()
         };
+    }
+
+    pub(crate) fn count_local_address_failures(&self, times: u64) {
+        self.local_address_failures.inc_by(times);
+    }
+
+    /// Times that a local address could not be sent from so far.
+    pub fn local_address_failures(&self) -> u64 {
+        self.local_address_failures.get()
     }
 
     /// Mails delivered so far.

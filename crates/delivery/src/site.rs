@@ -1,6 +1,7 @@
 //! One destination: what waits for it, how many connections serve it, and whether it is being left alone.
 //!
-//! All domains with the same MX set and port are one site. Its queue is bounded by a share of the window:
+//! All domains with the same MX set and port are one site, for each dedicated address that sends there one more: a
+//! remote judges by address, so what it does to one must not hold the others up. Its queue is bounded by a share of the window:
 //! when several sites have work, none may hold more than an equal part, so that a slow one cannot keep the
 //! others out. Connections grow with the queue up to a limit, but only once the site has answered: to a
 //! site that has not, one connection is tried at a time, however much waits. When that fails, or when
@@ -10,6 +11,7 @@
 //! This file decides and remembers; it neither waits nor talks. The worker does.
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use indicia_domain::time::{MINUTE_MICROS, UnixMicros};
@@ -29,6 +31,8 @@ const PROBE_QUEUE_MAX: usize = 64;
 /// A destination.
 pub(crate) struct Site {
     pub name: Arc<str>,
+    /// The dedicated address that it is sent to from; `None`: shared addresses.
+    pub source: Option<IpAddr>,
     /// Wakes a worker that waits for mail.
     pub work: Notify,
     state: Mutex<State>,
@@ -78,10 +82,16 @@ pub(crate) enum Work {
 }
 
 impl Site {
-    pub(crate) fn new(route: Arc<Route>, connections_max: usize) -> Site {
+    /// What a destination is called, sent to from this address.
+    pub(crate) fn name(route: &Route, source: Option<IpAddr>) -> Arc<str> {
+        source.map_or_else(|| route.site.clone(), |address| format!("{} from {address}", route.site).into())
+    }
+
+    pub(crate) fn new(route: Arc<Route>, source: Option<IpAddr>, connections_max: usize) -> Site {
         let connections_max = connections_max.max(1);
         Site {
-            name: route.site.clone(),
+            name: Site::name(&route, source),
+            source,
             work: Notify::new(),
             state: Mutex::new(State {
                 route,

@@ -13,7 +13,7 @@ const SHARE: usize = 100;
 async fn site(connections_max: usize) -> (Site, Arc<Route>) {
     let resolver = Arc::new(crate::dns::FixedResolver::new());
     let route = Arc::new(Router::new(resolver, vec![], 25).route("[192.0.2.1]").await.expect("a route"));
-    (Site::new(route.clone(), connections_max), route)
+    (Site::new(route.clone(), None, connections_max), route)
 }
 
 fn items(count: i64) -> Vec<Item> {
@@ -23,6 +23,7 @@ fn items(count: i64) -> Vec<Item> {
         address: format!("u{number}@[192.0.2.1]"),
         domain: "[192.0.2.1]".into(),
         attempts: 0,
+        place: None,
     };
     let mail = QueuedMail {
         account_id: 1,
@@ -33,6 +34,7 @@ fn items(count: i64) -> Vec<Item> {
         accepted_at: NOW,
         size_bytes: 1,
         recipient_count: 1,
+        tag: "".into(),
         content: None,
         recipients: (0..count).map(recipient).collect(),
     };

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use indicia_domain::time::UnixMicros;
 use indicia_store::outcome::Outcome;
 use indicia_store::queue::{HandBack, QueuedMail};
+use indicia_store::suspension::Suspension;
 use indicia_store::{Store, StoreError};
 
 /// The key that signs the mails of a domain.
@@ -39,6 +40,9 @@ pub trait Spool: Send + Sync + 'static {
 
     /// Gives leased mails back untried, all or none.
     async fn hand_back(&self, mails: &[HandBack]) -> Result<(), StoreError>;
+
+    /// What is held in the queue now, and why.
+    async fn suspensions(&self) -> Result<Vec<Suspension>, StoreError>;
 }
 
 #[async_trait]
@@ -70,6 +74,10 @@ impl Spool for Store {
 
     async fn hand_back(&self, mails: &[HandBack]) -> Result<(), StoreError> {
         Store::hand_back(self, mails).await
+    }
+
+    async fn suspensions(&self) -> Result<Vec<Suspension>, StoreError> {
+        Store::suspensions(self).await
     }
 }
 

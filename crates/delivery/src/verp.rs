@@ -5,6 +5,12 @@
 //! letters. Together 51 octets, under RFC 5321's 64, in lower-case letters and digits only: mail systems
 //! on the way may change the case of a local part. Who forges a bounce must guess 80 bits (a forged bounce
 //! that suppresses an address is a known attack on senders). The tag is compared in constant time.
+//!
+//! The same signed name stands in a header field of the copy, [`REPORT_TOKEN_HEADER`]: feedback loops black out
+//! addresses, the return path among them, before they pass a complaint on. It names one recipient's mail, so that who
+//! received one can report that one and no other. The field is not under the DKIM signature, which all recipients
+//! share; it needs no second proof, since a token that was changed is no token, and one put in from another mail says
+//! what its owner could have reported anyway.
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::hmac;
@@ -15,6 +21,15 @@ const TOKEN_BYTES: usize = 20;
 const TOKEN_LETTERS: usize = 32;
 const TAG_BYTES: usize = 10;
 const TAG_LETTERS: usize = 16;
+
+/// The header field that names a copy in reports about it: the local part of its return path.
+pub const REPORT_TOKEN_HEADER: &str = "X-Indicia-Report-Token";
+
+/// The field, with its final CRLF, of the copy that has this return path.
+pub(crate) fn report_field(return_path: &str) -> String {
+    let token = return_path.split_once('@').map_or(return_path, |(local, _)| local);
+    format!("{REPORT_TOKEN_HEADER}: {token}\r\n")
+}
 
 /// Which copy of which mail a return path belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,6 +170,14 @@ mod tests {
         assert_eq!(domain, "bounce.example.net");
         assert_eq!(verp().verify(&address.to_ascii_uppercase()), Ok(TOKEN));
         assert_eq!(verp().verify(local), Ok(TOKEN));
+    }
+
+    #[test]
+    fn the_field_of_a_copy_reads_back_as_its_return_path() {
+        let field = report_field(&verp().address(TOKEN));
+        let token = field.strip_prefix("X-Indicia-Report-Token: ").and_then(|rest| rest.strip_suffix("\r\n"));
+        assert_eq!(token.map(|token| verp().verify(token)), Some(Ok(TOKEN)));
+        assert!(field.len() < 78, "{field}");
     }
 
     #[test]

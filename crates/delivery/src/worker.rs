@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::FutureExt as _;
 use indicia_domain::outcome::{Disposition, Failure, Phase};
 use indicia_domain::time::UnixMicros;
@@ -17,12 +18,12 @@ use rand::rngs::StdRng;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
-use crate::connection::{Connection, Ends, Envelope};
+use crate::connection::{Connection, Ends, Envelope, OpenError};
 use crate::ending::Ending;
 use crate::hub::{Hub, Lease};
 use crate::mail::{Item, Mail, Prepared, header_needs_utf8};
 use crate::site::{Site, Work};
-use crate::verp::BounceToken;
+use crate::verp::{self, BounceToken};
 
 /// Transactions after which a worker makes way while others wait for a connection.
 const TURN: u32 = 100;
@@ -86,9 +87,10 @@ impl Worker {
                 if self.hub.is_stale(&item) {
                     return true;
                 }
+                let Some(item) = self.hub.unless_held(*item) else { return true };
                 // However old it is: an attempt is made, and the retry schedule gives it up afterwards.
                 self.in_hand = Some(Lease { key: item.key(), epoch: item.mail.epoch });
-                let goes_on = self.send(*item).await;
+                let goes_on = self.send(item).await;
                 self.in_hand = None;
                 goes_on
             }
@@ -153,9 +155,9 @@ impl Worker {
         self.refresh().await;
         // The connection first: who waits for one must not sit on room that those with a connection wait for.
         if self.connection.is_none()
-            && let Err((ending, ends)) = self.connect().await
+            && let Err(error) = self.connect().await
         {
-            return self.unreachable(item, ending, ends, started_at);
+            return self.unreachable(item, error, started_at);
         }
         let prepared = match self.prepare(&item.mail, started_at).await {
             Ok(prepared) => prepared,
@@ -176,14 +178,15 @@ impl Worker {
                 return true;
             }
         };
+        let reverse_path = self.hub.verp.address(BounceToken {
+            account_id: item.mail.account_id,
+            message_id: item.mail.message_id,
+            recipient_number: u32::try_from(item.number).unwrap_or(u32::MAX),
+        });
         let envelope = Envelope {
-            reverse_path: self.hub.verp.address(BounceToken {
-                account_id: item.mail.account_id,
-                message_id: item.mail.message_id,
-                recipient_number: u32::try_from(item.number).unwrap_or(u32::MAX),
-            }),
+            content: copy_of(&prepared, &reverse_path),
+            reverse_path,
             recipient: item.address.clone(),
-            content: prepared.chunks.clone(),
             smtputf8: prepared.smtputf8,
         };
         let goes_on = self.transact(item, envelope, started_at).await;
@@ -197,9 +200,9 @@ impl Worker {
     async fn transact(&mut self, item: Item, envelope: Envelope, started_at: UnixMicros) -> bool {
         loop {
             if self.connection.is_none()
-                && let Err((ending, ends)) = self.connect().await
+                && let Err(error) = self.connect().await
             {
-                return self.unreachable(item, ending, ends, started_at);
+                return self.unreachable(item, error, started_at);
             }
             let Some(connection) = &mut self.connection else { return false };
             let first_use = connection.deliveries() == 0;
@@ -247,17 +250,22 @@ impl Worker {
     }
 
     /// The site could not be connected to: the end of this worker.
-    fn unreachable(
-        &mut self,
-        item: Item,
-        ending: Ending,
-        ends: Option<Ends>,
-        started_at: UnixMicros,
-    ) -> bool {
+    fn unreachable(&mut self, item: Item, error: OpenError, started_at: UnixMicros) -> bool {
         self.permit = None;
         let hub = self.hub.clone();
-        hub.metrics.count_connection_failure(ending.phase);
         let now = hub.clock.now();
+        let (ending, ends) = match error {
+            OpenError::Failed(ending, ends) => (ending, ends),
+            OpenError::Source(error) => {
+                // With it all that waits for this address: nothing of it is tried here, and nothing is late.
+                let waiting = std::iter::once(item).chain(self.site.drain()).collect();
+                hub.go_shared(&self.site, &error, waiting);
+                let more = self.site.leave(false, now);
+                hub.start_workers(&self.site, more);
+                return false;
+            }
+        };
+        hub.metrics.count_connection_failure(ending.phase);
         if hub.stopping.is_cancelled() {
             hub.give_back(item, now, "the server is stopping");
         } else if let Err(item) = self.site.refused(item, now) {
@@ -269,10 +277,10 @@ impl Worker {
         false
     }
 
-    async fn connect(&mut self) -> Result<(), (Ending, Option<Ends>)> {
+    async fn connect(&mut self) -> Result<(), OpenError> {
         let stopped = || {
             let words = "the server is stopping";
-            (Ending::from_failure(Phase::Connect, Failure::ConnectFailed, words), None)
+            OpenError::Failed(Ending::from_failure(Phase::Connect, Failure::ConnectFailed, words), None)
         };
         let hub = self.hub.clone();
         let opening = async {
@@ -297,12 +305,12 @@ impl Worker {
         Ok(())
     }
 
-    async fn open(&self) -> Result<Connection, (Ending, Option<Ends>)> {
+    async fn open(&self) -> Result<Connection, OpenError> {
         let route = self.site.route();
         let mut random = StdRng::from_rng(&mut rand::rng());
         let candidates = self.hub.router.candidates(&route, &mut random).await;
-        let candidates = candidates.map_err(|error| (Ending::from_route(&error), None))?;
-        Connection::open_any(&candidates, &self.hub.wire, &self.hub.tls).await
+        let candidates = candidates.map_err(|error| OpenError::Failed(Ending::from_route(&error), None))?;
+        Connection::open_any(&candidates, &self.hub.wire, &self.hub.tls, self.site.source).await
     }
 
     /// One connection of the total. Idle workers are asked to make way while somebody waits here.
@@ -356,6 +364,12 @@ impl Worker {
         }
         Ok(Prepared { chunks, smtputf8, room })
     }
+}
+
+/// One recipient's copy: the message that all share, under the header field that tells this copy in a spam report.
+fn copy_of(prepared: &Prepared, reverse_path: &str) -> Vec<Bytes> {
+    let field = Bytes::from(verp::report_field(reverse_path));
+    std::iter::once(field).chain(prepared.chunks.iter().cloned()).collect()
 }
 
 /// Counts a worker that waits for a connection of the total.

@@ -2,12 +2,15 @@
 
 mod support;
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use indicia_delivery::connection::{Connection, Envelope, WireSettings};
+use indicia_delivery::LocalAddresses;
+use indicia_delivery::connection::{Connection, Envelope, OpenError, WireSettings};
 use indicia_delivery::ending::Ending;
 use indicia_delivery::route::Candidate;
+use indicia_delivery::source::SourceError;
 use indicia_delivery::tls::Tls;
 use indicia_domain::outcome::{Disposition, ErrorClassification, Phase};
 
@@ -35,7 +38,19 @@ fn envelope(content: &[&'static str]) -> Envelope {
 }
 
 async fn open(server: &Server) -> Result<Connection, Ending> {
-    Connection::open(&candidate(server), &settings(), &Tls::opportunistic().expect("TLS")).await
+    open_with(&candidate(server), &settings(), &Tls::opportunistic().expect("TLS")).await
+}
+
+/// Opened from a shared address.
+async fn open_with(
+    candidate: &Candidate,
+    settings: &Arc<WireSettings>,
+    tls: &Tls,
+) -> Result<Connection, Ending> {
+    Connection::open(candidate, settings, tls, None).await.map_err(|error| match error {
+        OpenError::Failed(ending, _) => ending,
+        OpenError::Source(error) => panic!("no dedicated address was asked for: {error}"),
+    })
 }
 
 #[tokio::test]
@@ -72,7 +87,7 @@ async fn content_that_is_not_taken_times_out() {
     let server = Server::scripted(|step| if step.verb == "CONTENT" { Do::Hang } else { Do::Usual }).await;
     let settings = Arc::new(WireSettings { starttls: false, ..(*settings()).clone() });
     let tls = Tls::opportunistic().expect("TLS");
-    let mut connection = Connection::open(&candidate(&server), &settings, &tls).await.expect("a connection");
+    let mut connection = open_with(&candidate(&server), &settings, &tls).await.expect("a connection");
     let mut mail = envelope(&["Subject: x\r\n\r\n"]);
     mail.content.push(Bytes::from("0123456789abcdef\r\n".repeat(2 << 20)));
     let (ending, _) = connection.deliver(mail).await;
@@ -95,7 +110,7 @@ async fn a_peer_that_drips_octets_is_given_up_all_the_same() {
         }
     });
     let candidate = Candidate { host: "127.0.0.1".into(), address };
-    let opened = Connection::open(&candidate, &settings(), &Tls::opportunistic().expect("TLS")).await;
+    let opened = open_with(&candidate, &settings(), &Tls::opportunistic().expect("TLS")).await;
     let ending = opened.expect_err("no greeting ever ends");
     assert_eq!(
         (ending.phase, ending.verdict.classification),
@@ -157,8 +172,7 @@ async fn a_broken_handshake_means_plain_text_on_a_new_connection_and_is_remember
         Server::scripted(|step| if step.verb == "STARTTLS" { Do::BreakTls } else { Do::Usual }).await;
     let tls = Tls::opportunistic().expect("TLS");
     for connections in [2, 3] {
-        let mut connection =
-            Connection::open(&candidate(&server), &settings(), &tls).await.expect("a connection");
+        let mut connection = open_with(&candidate(&server), &settings(), &tls).await.expect("a connection");
         assert_eq!(connection.ends().tls, None);
         let (ending, _) = connection.deliver(envelope(&["Subject: x\r\n\r\nx\r\n"])).await;
         assert_eq!(ending.verdict.disposition, Disposition::Delivered, "{}", ending.words);
@@ -226,7 +240,7 @@ async fn refusals_at_the_door() {
     assert_eq!(ending.verdict.disposition, Disposition::Temporary, "it speaks of the host, not of the mail");
     let nobody = Candidate { host: "127.0.0.1".into(), address: closed_port().await };
     let tls = Tls::opportunistic().expect("TLS");
-    let ending = Connection::open(&nobody, &settings(), &tls).await.expect_err("refused");
+    let ending = open_with(&nobody, &settings(), &tls).await.expect_err("refused");
     assert_eq!(
         (ending.phase, ending.verdict.classification),
         (Phase::Connect, ErrorClassification::SysOutConnFail)
@@ -238,24 +252,31 @@ async fn the_next_host_is_tried_when_the_first_fails() {
     let (busy, good) = (Server::scripted(|_| say("421 4.3.2 no")).await, Server::friendly().await);
     let dead = Candidate { host: "127.0.0.1".into(), address: closed_port().await };
     let candidates = [dead, candidate(&busy), candidate(&good)];
-    let opened = Connection::open_any(&candidates, &settings(), &Tls::opportunistic().expect("TLS")).await;
-    assert_eq!(opened.map_err(|(ending, _)| ending).expect("a connection").ends().remote, good.address);
+    let tls = Tls::opportunistic().expect("TLS");
+    let opened = Connection::open_any(&candidates, &settings(), &tls, None).await;
+    assert_eq!(opened.expect("a connection").ends().remote, good.address);
 }
 
 #[tokio::test]
 async fn the_local_address_can_be_chosen() {
     let server = Server::friendly().await;
     let tls = Tls::opportunistic().expect("TLS");
-    let from = |last| {
-        let source_v4 = Some(std::net::Ipv4Addr::new(127, 0, 0, last));
-        Arc::new(WireSettings { source_v4, ..(*settings()).clone() })
+    let local = |last| IpAddr::V4(Ipv4Addr::new(127, 0, 0, last));
+    let shared = WireSettings { local_addresses: LocalAddresses::new([local(9)]), ..(*settings()).clone() };
+    let shared = Arc::new(shared);
+    let from = async |source| {
+        let opened = Connection::open_any(&[candidate(&server)], &shared, &tls, source).await;
+        opened.map(|connection| connection.ends().local.map(|local| local.ip()))
     };
-    let connection = Connection::open(&candidate(&server), &from(9), &tls).await.expect("a connection");
-    assert_eq!(connection.ends().local.map(|local| local.ip().to_string()).as_deref(), Some("127.0.0.9"));
-    let foreign =
-        WireSettings { source_v4: Some(std::net::Ipv4Addr::new(192, 0, 2, 77)), ..(*settings()).clone() };
-    let ending = Connection::open(&candidate(&server), &Arc::new(foreign), &tls).await.expect_err("not ours");
-    assert!(ending.words.contains("192.0.2.77"), "{}", ending.words);
+    assert_eq!(from(None).await.expect("a connection"), Some(local(9)));
+    assert_eq!(from(Some(local(8))).await.expect("a connection"), Some(local(8)));
+    let foreign = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 77));
+    let refused = from(Some(foreign)).await.expect_err("not on this machine");
+    assert!(
+        matches!(refused, OpenError::Source(SourceError::Unusable { address, .. }) if address == foreign)
+    );
+    let refused = from(Some("::1".parse().expect("IPv6"))).await.expect_err("the server has IPv4 only");
+    assert!(matches!(refused, OpenError::Source(SourceError::NoneOfItsFamily { .. })), "{refused:?}");
 }
 
 #[tokio::test]

@@ -26,11 +26,12 @@ async fn a_mail_is_delivered_with_our_return_path_and_recorded() {
     assert_eq!(outcome.remote_address, server.address.to_string());
     assert!(outcome.tls.contains("TLSv1.3") && outcome.tls.contains("unverified"), "{}", outcome.tls);
     assert!(!outcome.local_address.is_empty());
-    assert_eq!(server.messages(), [BODY]);
 
     let mail =
         server.lines().into_iter().find(|line| line.starts_with("MAIL FROM:<")).expect("a MAIL command");
     let path = mail.trim_start_matches("MAIL FROM:<").split('>').next().expect("a path").to_owned();
+    let (local, _) = path.split_once('@').expect("an address");
+    assert_eq!(server.copies(), [(local.to_owned(), BODY.to_owned())]);
     let token = Verp::new(&[9; 32], "bounce.example.net").verify(&path).expect("our own return path");
     assert_eq!(token, BounceToken { account_id: ACCOUNT, message_id: 41, recipient_number: 0 });
     assert_eq!((rig.spool.queued(), rig.metrics.delivered()), (0, 1));
@@ -53,6 +54,32 @@ async fn the_fast_path_needs_no_claim_and_is_bounded() {
     fast.release(75, 1);
     rig.delivery.stop().await;
     assert!(!fast.reserve(1, 1), "a stopped engine takes nothing");
+}
+
+#[tokio::test]
+async fn what_is_held_waits_however_old_it_grows_and_goes_out_afterwards() {
+    let server = Server::friendly().await;
+    let mut config = config(&[("*", server.address)]);
+    config.poll_interval = Duration::from_millis(20);
+    let rig = Rig::start(config);
+    rig.spool.hold(Some("held.example"));
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    rig.spool.accept(1, &["bob@held.example", "bob@free.example"]);
+    assert_eq!(rig.attempts(1).await[0].address, "bob@free.example");
+    until(|| rig.spool.row(1, 0).is_some_and(|row| !row.leased && !row.reason.is_empty())).await;
+    let row = rig.spool.row(1, 0).expect("it waits");
+    assert_eq!(row.reason, "held: mail of every account to held.example: their servers move");
+    for _ in 0..5 {
+        rig.advance(30 * 3_600);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(rig.spool.outcomes().len(), 1, "neither attempted nor failed");
+    rig.spool.hold(None);
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    rig.advance(3_600);
+    let outcome = rig.attempts(2).await.remove(1);
+    assert_eq!((outcome.verdict.disposition, outcome.attempts), (Disposition::Delivered, 1));
+    rig.delivery.stop().await;
 }
 
 #[tokio::test]
@@ -508,9 +535,12 @@ async fn signed_once_for_all_recipients() {
     });
     rig.spool.accept(1, &["a@example.net", "b@example.net", "c@other.org"]);
     until(|| rig.spool.delivered() == 3).await;
-    let messages = server.messages();
+    let (mut tokens, messages): (Vec<_>, Vec<_>) = server.copies().into_iter().unzip();
     assert!(messages[0].starts_with("DKIM-Signature: v=1; a=rsa-sha256;"), "{}", messages[0]);
     assert!(messages[0].ends_with(BODY));
     assert!(messages.iter().all(|message| *message == messages[0]));
+    tokens.sort_unstable();
+    tokens.dedup();
+    assert_eq!(tokens.len(), 3, "each recipient's own");
     rig.delivery.stop().await;
 }

@@ -90,6 +90,7 @@ impl Bench {
             tag: String::new(),
             recipients: recipients.collect(),
             content: Bytes::from_static(support::spool::BODY.as_bytes()),
+            ip_pool_id: None,
             idempotency: None,
             nonce: None,
         };
@@ -135,10 +136,8 @@ async fn handed_over_delivered_signed_and_recorded() {
     let last = bench.submit(&admission, &["gone@example.net", "c@example.net"]).await;
     until_empty(&bench).await;
     assert_eq!(server.messages().len(), 21);
-    assert!(
-        server.messages()[0].starts_with("DKIM-Signature: ")
-            && server.messages()[0].contains("d=sender.test;")
-    );
+    let (_, signed) = &server.copies()[0];
+    assert!(signed.starts_with("DKIM-Signature: ") && signed.contains("d=sender.test;"), "{signed}");
     let entries = bench.store.queue_entries(None, None, 10).await.expect("entries");
     assert!(entries.is_empty());
     let left = bench.store.content(bench.account_id, last).await.expect("a query");
@@ -218,6 +217,7 @@ async fn r14_a_notice_is_signed_with_the_installations_own_key_and_delivered() {
                 tag: String::new(),
                 recipients: vec![Recipient::new("a", "example.net", "example.net")],
                 content: Bytes::from_static(support::spool::BODY.as_bytes()),
+                ip_pool_id: None,
                 idempotency: None,
                 nonce: None,
             },
@@ -230,7 +230,7 @@ async fn r14_a_notice_is_signed_with_the_installations_own_key_and_delivered() {
     config.sign = true;
     let delivery = bench.start(config);
     until_empty(&bench).await;
-    let sent = &server.messages()[0];
+    let (_, sent) = &server.copies()[0];
     assert!(sent.starts_with("DKIM-Signature: ") && sent.contains("d=notices.test;"), "{sent}");
     assert!(store.verify_ledger().await.expect("verified").violations.is_empty());
     delivery.stop().await;

@@ -5,6 +5,8 @@ use jiff::tz::TimeZone;
 use crate::ledger::free_credit::FreeCredit;
 use crate::ledger::package::Package;
 use crate::quota::Allowance;
+use crate::quota::warming::Warming;
+use crate::time::UnixMicros;
 
 /// What keeps an account from sending, as bits: DirectMail's own `UserStatus` values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,4 +37,16 @@ pub struct AccountState {
     pub packages: Vec<Package>,
     /// Mails charged to pay-as-you-go and not yet billed.
     pub pay_as_you_go_mails: i64,
+    /// R24: allowances of domains and sender addresses that were added later.
+    pub warming: Vec<Warming>,
+    /// R22: while sending is paused.
+    pub pause: Option<SendingPause>,
+}
+
+/// R22: that sending is paused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SendingPause {
+    pub since: UnixMicros,
+    /// In words, for the account's people.
+    pub reason: String,
 }

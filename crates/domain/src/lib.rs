@@ -5,7 +5,9 @@
 //! business rules R01 to R27; where a function carries one out, its documentation names it.
 
 pub mod account;
+pub mod dedicated_ip;
 pub mod id;
+pub mod ip_filter;
 pub mod ledger;
 pub mod mail;
 pub mod money;

@@ -74,6 +74,14 @@ pub enum NoticeKind {
     Overdue,
     /// What was overdue is paid: sending goes on (R11).
     Restored,
+    /// Sending is paused by the brake, a review or an operator (R22).
+    QuotaPaused,
+    /// Sending goes on after a pause (R22).
+    QuotaReleased,
+    /// A review has raised the quota (R19).
+    QuotaRaised,
+    /// A review has lowered the quota (R19).
+    QuotaLowered,
 }
 
 named!(NoticeKind, "kind of notice", {
@@ -84,7 +92,21 @@ named!(NoticeKind, "kind of notice", {
     CollectionAhead => "collection-ahead",
     Overdue => "overdue",
     Restored => "restored",
+    QuotaPaused => "quota-paused",
+    QuotaReleased => "quota-released",
+    QuotaRaised => "quota-raised",
+    QuotaLowered => "quota-lowered",
 });
+
+impl NoticeKind {
+    /// The channels it goes out on. What changes nothing at once is no text message in the night.
+    pub fn channels(self) -> &'static [Channel] {
+        match self {
+            NoticeKind::QuotaRaised | NoticeKind::QuotaLowered => &[Channel::Station, Channel::Email],
+            _ => Channel::ALL,
+        }
+    }
+}
 
 /// The way a notice takes (R14).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -112,7 +134,7 @@ mod tests {
         for channel in Channel::ALL {
             assert_eq!(channel.to_string().parse(), Ok(*channel));
         }
-        assert_eq!((Language::ALL.len(), NoticeKind::ALL.len(), Channel::ALL.len()), (2, 7, 3));
+        assert_eq!((Language::ALL.len(), NoticeKind::ALL.len(), Channel::ALL.len()), (2, 11, 3));
     }
 
     #[test]

@@ -20,7 +20,10 @@ pub const HOUR_MICROS: i64 = 60 * MINUTE_MICROS;
 pub const DAY_MICROS: i64 = 24 * HOUR_MICROS;
 
 /// An instant: microseconds since the Unix epoch, UTC.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
+#[serde(transparent)]
 pub struct UnixMicros(pub i64);
 
 impl UnixMicros {

@@ -1,9 +1,9 @@
-//! The SMTP listeners, as the configuration wants them: submission for senders, inbound for bounces.
+//! The SMTP listeners, as the configuration wants them: submission for senders, inbound for reports.
 
 use std::sync::Arc;
 
 use indicia_delivery::verp::Verp;
-use indicia_intake::inbound::{self, InboundConfig, ReturnPaths};
+use indicia_intake::inbound::{self, FEEDBACK_LOCAL_PART, InboundConfig, ReturnPaths};
 use indicia_intake::submission::{
     self, ConnectionLimits, PlainTextAuth, Running, SubmissionConfig, TrustedRelay,
 };
@@ -58,7 +58,7 @@ pub async fn submission(
         .map_err(|error| Failure::failed(format!("submission: {error}")))
 }
 
-/// Starts the listeners for bounces to our own return paths.
+/// Starts the listeners for bounces to our own return paths and for reports from feedback loops.
 pub async fn inbound(
     config: &Config,
     store: &Store,
@@ -69,19 +69,24 @@ pub async fn inbound(
     let wanted = InboundConfig {
         listen: config.inbound.listen.clone(),
         tls: Some(server_tls(config)?),
+        feedback_address: Some(format!("{FEEDBACK_LOCAL_PART}@{}", verp.domain())),
         ..InboundConfig::new(config.delivery.hostname.clone())
     };
-    let return_paths: ReturnPaths = Arc::new(move |address| {
+    inbound::start(wanted, store.clone(), return_paths(verp), registry, stop.clone())
+        .await
+        .map_err(|error| Failure::failed(format!("inbound: {error}")))
+}
+
+/// What reads the return paths, and the tokens in header fields, that `verp` made.
+pub fn return_paths(verp: Arc<Verp>) -> ReturnPaths {
+    Arc::new(move |address| {
         let token = verp.verify(address).ok()?;
         Some(MailKey {
             account_id: token.account_id,
             message_id: token.message_id,
             number: i64::from(token.recipient_number),
         })
-    });
-    inbound::start(wanted, store.clone(), return_paths, registry, stop.clone())
-        .await
-        .map_err(|error| Failure::failed(format!("inbound: {error}")))
+    })
 }
 
 fn server_tls(config: &Config) -> Result<Arc<ServerConfig>, Failure> {

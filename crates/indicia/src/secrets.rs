@@ -2,7 +2,11 @@
 
 use argon2::Argon2;
 use argon2::password_hash::PasswordHasher;
+use indicia_intake::operators::token::{KEY_SETTING, OperatorTokens};
+use indicia_store::Store;
 use rand::RngExt;
+
+use crate::cli::Failure;
 
 /// Without the characters that are mistaken for others when read aloud.
 const READABLE: &[u8] = b"ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnpqrstuvwxyz23456789";
@@ -48,6 +52,13 @@ pub fn key_text() -> String {
 /// Reads [`key_text`] back.
 pub fn key_of(text: &str) -> Option<[u8; 32]> {
     hex::decode(text).ok()?.try_into().ok()
+}
+
+/// What makes and checks operators' tokens: one key for the whole installation, made when it is first wanted.
+pub async fn operator_tokens(store: &Store) -> Result<OperatorTokens, Failure> {
+    let text = store.setting_or_insert(KEY_SETTING, key_text).await?;
+    let damaged = || Failure::failed(format!("the setting {KEY_SETTING} in the database is damaged"));
+    Ok(OperatorTokens::new(&key_of(&text).ok_or_else(damaged)?))
 }
 
 #[cfg(test)]

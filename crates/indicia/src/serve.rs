@@ -20,6 +20,8 @@ use indicia_intake::api::protocol::throttle::ThrottleLimits;
 use indicia_intake::api::settings::{ApiSettings, DirectoryLimits, DnsRecords};
 use indicia_intake::api::{self, ApiState};
 use indicia_intake::dns::UncachedDns;
+use indicia_intake::operators::metrics::OperatorMetrics;
+use indicia_intake::operators::{self, OperatorState};
 use indicia_intake::payment::metrics::PaymentMetrics;
 use indicia_intake::payment::{self, PaymentState};
 use indicia_store::Store;
@@ -130,6 +132,7 @@ impl Service {
         beside: Beside,
     ) -> Result<Service, Failure> {
         let lock = store.become_server(&config.data_dir).await?;
+        config.set_policies(&store)?;
         let mut registry = Registry::default();
         let verp_key = return_path_key(&store).await?;
         let delivery = Arc::new(start_delivery(config, &store, clock.clone(), verp_key, &mut registry)?);
@@ -144,11 +147,11 @@ impl Service {
             clock.clone(),
             &mut registry,
         )?);
+        let verp = Arc::new(verp(config, verp_key));
+        let api = api.merge(operator_router(&store, verp.clone(), &mut registry).await?);
         let console = console_router(config, &store, beside.demo)?;
         let submission = crate::doors::submission(config, &store, &admission, &doors, &mut registry).await?;
-        let inbound =
-            crate::doors::inbound(config, &store, Arc::new(verp(config, verp_key)), &doors, &mut registry)
-                .await?;
+        let inbound = crate::doors::inbound(config, &store, verp, &doors, &mut registry).await?;
         let jobs = crate::jobs::jobs(config, &store, beside.sms, &mut registry).await?;
         let ops = Ops::new(registry, store.clone());
 
@@ -332,6 +335,7 @@ fn api_router(
         prices: config.price_list()?,
         policy: config.policy()?,
         currency: config.billing.currency.clone(),
+        trusted_proxies: config.api.trusted_proxies.clone(),
         request_clock: Some(Arc::new(SystemClock)),
         ..ApiSettings::for_host(&config.delivery.hostname)
     };
@@ -340,6 +344,15 @@ fn api_router(
     let metrics = ApiMetrics::default();
     metrics.register(registry);
     Ok(api::router(ApiState::new(store.clone(), admission.clone(), Arc::new(dns), settings, metrics)))
+}
+
+/// Where operators' programs hand in spam reports.
+async fn operator_router(store: &Store, verp: Arc<Verp>, registry: &mut Registry) -> Result<Router, Failure> {
+    let tokens = secrets::operator_tokens(store).await?;
+    let metrics = OperatorMetrics::default();
+    metrics.register(registry);
+    let return_paths = crate::doors::return_paths(verp);
+    Ok(operators::router(OperatorState::new(store.clone(), return_paths, tokens, metrics)))
 }
 
 /// Where payment providers say that somebody paid.

@@ -1,10 +1,11 @@
-//! Accounts, operators, access keys and quota overrides.
+//! Accounts, operators and access keys.
 
 use indicia_domain::account::AccountStatus;
 use indicia_domain::ledger::{Kind, LedgerAccount, Transfer, Unit};
 use indicia_domain::mail::admission::Policy;
 use indicia_domain::money::MoneyMicros;
-use indicia_domain::time::UnixMicros;
+use indicia_domain::quota::week::{WEEK_DAYS, Week};
+use indicia_domain::time::{UnixMicros, zone};
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
@@ -86,18 +87,6 @@ pub struct AccessKey {
     pub disabled: bool,
 }
 
-/// One change of a quota, by whom and why (R19, R23; until reviews exist, operators only).
-#[derive(Clone, Debug)]
-pub struct QuotaEvent {
-    pub at: UnixMicros,
-    pub kind: String,
-    pub old_daily: i64,
-    pub new_daily: i64,
-    pub old_level: i64,
-    pub new_level: i64,
-    pub reason: String,
-}
-
 /// Why an account or an operator could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum CreateError {
@@ -134,7 +123,8 @@ impl Store {
             .execute(&mut *transaction)
             .await
             .map_err(|error| email_taken(error, &email))?;
-        insert_state(&mut transaction, account_id, policy, now).await?;
+        let week = first_week(&new.zone, now)?;
+        insert_state(&mut transaction, account_id, policy, week, now).await?;
         if policy.free_total_mails > 0 {
             let opening = Transfer {
                 account_id,
@@ -258,85 +248,6 @@ impl Store {
         rows.iter().map(access_key_of).collect()
     }
 
-    /// The operator's override of the daily quota, recorded with its reason. `None`: no such account.
-    pub async fn set_daily_quota(
-        &self,
-        account_id: i64,
-        daily: i64,
-        level: Option<i64>,
-        reason: &str,
-    ) -> Result<Option<QuotaEvent>> {
-        let event_id = self.next_id().await?;
-        let mut transaction = self.begin().await?;
-        let sql = format!(
-            "SELECT daily_quota, quota_level FROM account_state WHERE account_id = $1{}",
-            self.engine().for_update()
-        );
-        let Some(row) =
-            sqlx::query(sqlx::AssertSqlSafe(sql)).bind(account_id).fetch_optional(&mut *transaction).await?
-        else {
-            return Ok(None);
-        };
-        let (old_daily, old_level): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
-        let event = QuotaEvent {
-            at: self.now(),
-            kind: "operator".to_owned(),
-            old_daily,
-            new_daily: daily,
-            old_level,
-            new_level: level.unwrap_or(old_level),
-            reason: reason.to_owned(),
-        };
-        sqlx::query("UPDATE account_state SET daily_quota = $1, quota_level = $2 WHERE account_id = $3")
-            .bind(event.new_daily)
-            .bind(event.new_level)
-            .bind(account_id)
-            .execute(&mut *transaction)
-            .await?;
-        sqlx::query(
-            "INSERT INTO quota_event (account_id, event_id, at, kind, old_daily, new_daily, old_level, new_level, reason) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-        )
-        .bind(account_id)
-        .bind(event_id)
-        .bind(event.at.0)
-        .bind(event.kind.clone())
-        .bind(event.old_daily)
-        .bind(event.new_daily)
-        .bind(event.old_level)
-        .bind(event.new_level)
-        .bind(event.reason.clone())
-        .execute(&mut *transaction)
-        .await?;
-        transaction.commit().await?;
-        Ok(Some(event))
-    }
-
-    /// The newest quota changes first.
-    pub async fn quota_events(&self, account_id: i64, limit: i64) -> Result<Vec<QuotaEvent>> {
-        let rows = sqlx::query(
-            "SELECT at, kind, old_daily, new_daily, old_level, new_level, reason FROM quota_event \
-             WHERE account_id = $1 ORDER BY event_id DESC LIMIT $2",
-        )
-        .bind(account_id)
-        .bind(limit)
-        .fetch_all(self.read())
-        .await?;
-        rows.iter()
-            .map(|row| {
-                Ok(QuotaEvent {
-                    at: UnixMicros(row.try_get(0)?),
-                    kind: row.try_get(1)?,
-                    old_daily: row.try_get(2)?,
-                    new_daily: row.try_get(3)?,
-                    old_level: row.try_get(4)?,
-                    new_level: row.try_get(5)?,
-                    reason: row.try_get(6)?,
-                })
-            })
-            .collect()
-    }
-
     /// Sets and clears status bits (frozen, overdue, restricted). `false`: no such account.
     pub async fn change_status(
         &self,
@@ -380,16 +291,23 @@ fn email_taken(error: sqlx::Error, email: &str) -> CreateError {
     }
 }
 
+/// The week before the first that will be reviewed (R19): that of the account's creation.
+fn first_week(zone_name: &str, now: UnixMicros) -> Result<i64> {
+    let zone = zone(zone_name).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+    Ok(Week::containing(&zone, now).number - WEEK_DAYS)
+}
+
 async fn insert_state(
     connection: &mut AnyConnection,
     account_id: i64,
     policy: &Policy,
+    reviewed_week: i64,
     now: UnixMicros,
 ) -> Result<()> {
     sqlx::query(
         "INSERT INTO account_state (account_id, status, quota_level, daily_quota, quota_day, quota_day_used, quota_month, \
-         quota_month_used, free_left, free_day, free_day_used, payg_mails, cash_micros, ledger_sequence, changed_at) \
-         VALUES ($1, 0, $2, $3, 0, 0, 0, 0, $4, 0, 0, 0, 0, $5, $6)",
+         quota_month_used, free_left, free_day, free_day_used, payg_mails, cash_micros, ledger_sequence, changed_at, reviewed_week) \
+         VALUES ($1, 0, $2, $3, 0, 0, 0, 0, $4, 0, 0, 0, 0, $5, $6, $7)",
     )
     .bind(account_id)
     .bind(policy.initial_level)
@@ -397,6 +315,7 @@ async fn insert_state(
     .bind(policy.free_total_mails)
     .bind(i64::from(policy.free_total_mails > 0))
     .bind(now.0)
+    .bind(reviewed_week)
     .execute(connection)
     .await?;
     Ok(())

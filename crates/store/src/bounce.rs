@@ -10,12 +10,16 @@
 //! ever received the mail knows its return path.
 
 use indicia_domain::mail::State;
-use indicia_domain::outcome::{DeliveryStatus, Verdict};
+use indicia_domain::outcome::{DeliveryStatus, ErrorClassification, Verdict};
+use indicia_domain::quota::evidence::Counts;
+use indicia_domain::quota::policy::QuotaPolicy;
 use indicia_domain::time::UnixMicros;
 use sqlx::{AnyConnection, Row};
 
+use crate::evidence::{Counted, Tally, provider_of};
 use crate::invalid::{self, NewInvalid};
 use crate::queue::MailKey;
+use crate::report::{SpamReply, of_reply};
 use crate::{Result, Store, StoreError};
 
 /// Lines that reports may add to one mail's timeline.
@@ -66,6 +70,9 @@ struct Addressed {
     state: State,
     day: i64,
     sender_id: i64,
+    domain_id: i64,
+    tag: String,
+    accepted_at: UnixMicros,
 }
 
 impl Store {
@@ -78,7 +85,9 @@ impl Store {
             return Ok(Recorded::NotFound);
         };
         let recorded = match bounce.news {
-            News::Failed(verdict) => fail(&mut transaction, bounce, verdict, &addressed, now).await?,
+            News::Failed(verdict) => {
+                fail(&mut transaction, bounce, verdict, &addressed, &self.quota_policy(), now).await?
+            }
             News::Progress(_) if has_enough_notes(&mut transaction, bounce, &addressed).await? => {
                 Recorded::Nothing
             }
@@ -106,7 +115,7 @@ fn failed_state(verdict: Verdict) -> State {
 
 async fn addressed(connection: &mut AnyConnection, key: MailKey) -> Result<Option<Addressed>> {
     let row = sqlx::query(
-        "SELECT r.address, r.address_key, r.state, m.day, m.sender_id FROM recipient r \
+        "SELECT r.address, r.address_key, r.state, m.day, m.sender_id, m.domain_id, m.tag, m.accepted_at FROM recipient r \
          JOIN message m ON m.account_id = r.account_id AND m.message_id = r.message_id \
          WHERE r.account_id = $1 AND r.message_id = $2 AND r.number = $3",
     )
@@ -124,6 +133,9 @@ async fn addressed(connection: &mut AnyConnection, key: MailKey) -> Result<Optio
             .ok_or_else(|| StoreError::Corrupt(format!("recipient state {state}")))?,
         day: row.try_get(3)?,
         sender_id: row.try_get(4)?,
+        domain_id: row.try_get(5)?,
+        tag: row.try_get(6)?,
+        accepted_at: UnixMicros(row.try_get(7)?),
     }))
 }
 
@@ -132,6 +144,7 @@ async fn fail(
     bounce: &Bounce,
     verdict: Verdict,
     addressed: &Addressed,
+    policy: &QuotaPolicy,
     now: UnixMicros,
 ) -> Result<Recorded> {
     if addressed.state == State::Waiting {
@@ -156,7 +169,15 @@ async fn fail(
     if done.rows_affected() == 0 {
         return Ok(Recorded::Nothing);
     }
-    move_counts(connection, bounce.key, addressed, state).await?;
+    let judged = match verdict.classification {
+        ErrorClassification::SmtpContSpam => {
+            let remote_host = String::new();
+            let reply = SpamReply { key: bounce.key, at: now, remote_host, reply: words(bounce) };
+            !of_reply(connection, &[reply]).await?.is_empty()
+        }
+        _ => false,
+    };
+    move_counts(connection, bounce.key, addressed, (state, judged), policy, now).await?;
     // A report about the address that a mail was forwarded to says nothing about the one we know.
     if state == State::InvalidAddress && is_about(&bounce.final_recipient, addressed) {
         let entry = NewInvalid {
@@ -177,26 +198,39 @@ fn is_about(final_recipient: &str, addressed: &Addressed) -> bool {
     indicia_domain::mail::recipient::key_of(local, domain) == addressed.address_key
 }
 
+/// What had counted as delivered counts as what it is: for people on its own day, as evidence from now on.
 async fn move_counts(
     connection: &mut AnyConnection,
     key: MailKey,
     addressed: &Addressed,
-    state: State,
+    (state, judged): (State, bool),
+    policy: &QuotaPolicy,
+    now: UnixMicros,
 ) -> Result<()> {
     let one = |counted: State| i64::from(counted == state);
-    sqlx::query(
-        "UPDATE usage_day SET delivered = delivered - 1, invalid = invalid + $1, spam = spam + $2, failed = failed + $3 \
-         WHERE account_id = $4 AND day = $5 AND sender_id = $6",
-    )
-    .bind(one(State::InvalidAddress))
-    .bind(one(State::Spam))
-    .bind(one(State::Failed))
-    .bind(key.account_id)
-    .bind(addressed.day)
-    .bind(addressed.sender_id)
-    .execute(connection)
-    .await?;
-    Ok(())
+    let change = Counts {
+        delivered: -1,
+        invalid: one(State::InvalidAddress),
+        spam: one(State::Spam),
+        failed: one(State::Failed),
+        ..Counts::default()
+    };
+    let counted = Counted {
+        account_id: key.account_id,
+        domain_id: addressed.domain_id,
+        sender_id: addressed.sender_id,
+        tag: &addressed.tag,
+        provider: provider_of(&addressed.address),
+        day: addressed.day,
+        accepted_at: addressed.accepted_at,
+    };
+    let mut tally = Tally::new(policy);
+    tally.add_to_day(&counted, &change);
+    tally.add_to_evidence(&counted, now, &change);
+    if judged {
+        tally.judge(&counted, now);
+    }
+    tally.write(connection).await
 }
 
 fn words(bounce: &Bounce) -> String {

@@ -6,7 +6,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use sqlx::any::AnyArguments;
+use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
 use sqlx::{Any, AnyConnection, AssertSqlSafe};
 
@@ -94,6 +94,27 @@ impl Bulk {
             }
         }
         Ok(affected)
+    }
+
+    /// The same for a statement that ends in `RETURNING`: the rows that it gives.
+    pub async fn returning<T>(
+        &self,
+        connection: &mut AnyConnection,
+        rows: &[T],
+        bind: impl for<'q> Fn(AnyQuery<'q>, &T) -> AnyQuery<'q>,
+    ) -> Result<Vec<AnyRow>> {
+        let mut returned = Vec::new();
+        let mut rest = rows;
+        let backend = connection.backend_name().to_owned();
+        for (&size, text) in CHUNKS.iter().zip(self.texts(&backend)) {
+            while rest.len() >= size {
+                let (chunk, after) = rest.split_at(size);
+                let query = chunk.iter().fold(sqlx::query(AssertSqlSafe(text.clone())), &bind);
+                returned.extend(query.fetch_all(&mut *connection).await?);
+                rest = after;
+            }
+        }
+        Ok(returned)
     }
 }
 

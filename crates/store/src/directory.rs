@@ -1,9 +1,11 @@
 //! Sending domains and sender addresses.
 
+use indicia_domain::quota::review::Subject;
 use indicia_domain::time::UnixMicros;
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 
+use crate::quota::{add_warming, drop_warming};
 use crate::setting::{Counted, next_counted_id};
 use crate::{Result, Store, StoreError};
 
@@ -167,6 +169,8 @@ impl Store {
         .bind(self.now().0)
         .execute(&mut *transaction)
         .await?;
+        let subject = Subject::Domain(domain_id);
+        add_warming(self, &mut transaction, account_id, subject, name, self.now()).await?;
         transaction.commit().await?;
         Ok(domain_id)
     }
@@ -324,11 +328,20 @@ impl Store {
             .bind(domain_id)
             .execute(&mut *transaction)
             .await?;
+        let senders = sqlx::query("SELECT sender_id FROM sender WHERE account_id = $1 AND domain_id = $2")
+            .bind(account_id)
+            .bind(domain_id)
+            .fetch_all(&mut *transaction)
+            .await?;
+        for sender in &senders {
+            drop_warming(&mut transaction, account_id, Subject::Sender(sender.try_get(0)?)).await?;
+        }
         let done = sqlx::query("DELETE FROM domain WHERE account_id = $1 AND domain_id = $2")
             .bind(account_id)
             .bind(domain_id)
             .execute(&mut *transaction)
             .await?;
+        drop_warming(&mut transaction, account_id, Subject::Domain(domain_id)).await?;
         transaction.commit().await?;
         Ok(if done.rows_affected() == 1 { DomainDeletion::Deleted } else { DomainDeletion::NotFound })
     }
@@ -365,6 +378,8 @@ impl Store {
         .bind(self.now().0)
         .execute(&mut *transaction)
         .await?;
+        let subject = Subject::Sender(sender_id);
+        add_warming(self, &mut transaction, account_id, subject, &address.to_lowercase(), self.now()).await?;
         transaction.commit().await?;
         Ok(sender_id)
     }
@@ -463,6 +478,7 @@ impl Store {
         if done.rows_affected() == 1 && deleted >= monthly_limit {
             return Err(RegisterError::Limit(monthly_limit));
         }
+        drop_warming(&mut transaction, account_id, Subject::Sender(sender_id)).await?;
         transaction.commit().await?;
         Ok(done.rows_affected() == 1)
     }

@@ -23,9 +23,12 @@ pub enum Engine {
     Postgres,
 }
 
-const MIGRATIONS: [(i64, &str, &str); 2] = [
+const MIGRATIONS: [(i64, &str, &str); 5] = [
     (1, "foundation", include_str!("../migrations/0001_foundation.sql")),
     (2, "billing", include_str!("../migrations/0002_billing.sql")),
+    (3, "reputation", include_str!("../migrations/0003_reputation.sql")),
+    (4, "lists", include_str!("../migrations/0004_lists.sql")),
+    (5, "dedicated_ip", include_str!("../migrations/0005_dedicated_ip.sql")),
 ];
 
 /// Pages of 8 KiB: a mail of 10 KB takes two, and a changed counter does not write much more than itself.

@@ -1,29 +1,23 @@
 //! The invalid-address library: addresses whose own server said that they do not exist.
 //!
 //! Personal: entered after any one delivery refused as invalid, isolated by account. Shared: an address that so
-//! many accounts have entered is refused for all ([`SHARED_ACCOUNTS_MIN`]).
+//! many accounts' mail found invalid is refused for all ([`SHARED_ACCOUNTS_MIN`]). What owners enter themselves stands
+//! in the same rows ([`crate::suppression`]) and counts nothing for others. Which recipients of a mail are refused is
+//! admission's to find out.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 
+pub use indicia_domain::mail::suppression::Listed;
 use indicia_domain::time::UnixMicros;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
-use crate::bulk::{Bulk, filled, in_dialect};
+use crate::bulk::Bulk;
 use crate::{Result, Store};
 
-/// Accounts that must have found an address invalid before it is refused for every account.
+/// Accounts whose mail must have found an address invalid before it is refused for every account.
 pub const SHARED_ACCOUNTS_MIN: i64 = 3;
-
-/// Why an address is refused at intake.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Listed {
-    /// This account's own mail to it was refused.
-    Personal,
-    /// Several accounts' mail to it was refused.
-    Shared,
-}
 
 /// One entry.
 #[derive(Clone, Debug)]
@@ -86,84 +80,8 @@ pub(crate) async fn enter(connection: &mut AnyConnection, new: Vec<NewInvalid>) 
     Ok(())
 }
 
-/// Which of `keys` are listed for the account.
-pub(crate) async fn listed(
-    connection: &mut AnyConnection,
-    account_id: i64,
-    keys: &[String],
-) -> Result<HashMap<String, Listed>> {
-    const CHUNK: usize = 32;
-    let mut found = HashMap::new();
-    for chunk in keys.chunks(CHUNK) {
-        // Always the same statement: a short chunk is filled up with its last key.
-        let places: Vec<_> = (0..CHUNK).map(|place| format!("${}", place + 2)).collect();
-        let sql = format!(
-            "SELECT address_key, COUNT(*), MAX(CASE WHEN account_id = $1 THEN 1 ELSE 0 END) FROM invalid_address \
-             WHERE address_key IN ({}) GROUP BY address_key",
-            places.join(", ")
-        );
-        let sql = in_dialect(connection.backend_name(), sql);
-        let mut query = sqlx::query(AssertSqlSafe(sql)).bind(account_id);
-        for place in 0..CHUNK {
-            query = query.bind(chunk[place.min(chunk.len() - 1)].clone());
-        }
-        for row in query.fetch_all(&mut *connection).await? {
-            let (accounts, own): (i64, i64) = (row.try_get(1)?, row.try_get::<i64, _>(2)?);
-            if own == 1 {
-                found.insert(row.try_get(0)?, Listed::Personal);
-            } else if accounts >= SHARED_ACCOUNTS_MIN {
-                found.insert(row.try_get(0)?, Listed::Shared);
-            }
-        }
-    }
-    Ok(found)
-}
-
-/// The same for several accounts: which addresses are listed, by account.
-pub(crate) async fn listed_of_many(
-    connection: &mut AnyConnection,
-    wanted: &[(i64, String)],
-) -> Result<HashMap<i64, HashMap<String, Listed>>> {
-    const CHUNK: usize = 32;
-    let once = |texts: HashSet<&String>| texts.into_iter().cloned().collect::<Vec<_>>();
-    let keys = once(wanted.iter().map(|(_, key)| key).collect());
-    let places: Vec<_> = (1..=CHUNK).map(|place| format!("${place}")).collect();
-    let sql = format!(
-        "SELECT address_key FROM invalid_address WHERE address_key IN ({}) GROUP BY address_key HAVING COUNT(*) >= {SHARED_ACCOUNTS_MIN}",
-        places.join(", ")
-    );
-    let sql = in_dialect(connection.backend_name(), sql);
-    let mut shared: HashSet<String> = HashSet::new();
-    for chunk in filled(&keys, CHUNK) {
-        let query =
-            chunk.into_iter().fold(sqlx::query(AssertSqlSafe(sql.clone())), |query, key| query.bind(key));
-        for row in query.fetch_all(&mut *connection).await? {
-            shared.insert(row.try_get(0)?);
-        }
-    }
-    let mut found: HashMap<i64, HashMap<String, Listed>> = HashMap::new();
-    for (account_id, key) in wanted.iter().filter(|(_, key)| shared.contains(key)) {
-        found.entry(*account_id).or_default().insert(key.clone(), Listed::Shared);
-    }
-    let pairs: Vec<_> = (0..CHUNK)
-        .map(|pair| format!("(account_id = ${} AND address_key = ${})", pair * 2 + 1, pair * 2 + 2))
-        .collect();
-    let sql = format!("SELECT account_id, address_key FROM invalid_address WHERE {}", pairs.join(" OR "));
-    let sql = in_dialect(connection.backend_name(), sql);
-    for chunk in filled(wanted, CHUNK) {
-        let query =
-            chunk.into_iter().fold(sqlx::query(AssertSqlSafe(sql.clone())), |query, (account_id, key)| {
-                query.bind(account_id).bind(key)
-            });
-        for row in query.fetch_all(&mut *connection).await? {
-            found.entry(row.try_get(0)?).or_default().insert(row.try_get(1)?, Listed::Personal);
-        }
-    }
-    Ok(found)
-}
-
 impl Store {
-    /// Grows whenever this process has entered addresses, so that who remembers an answer knows when to ask again.
+    /// Grows whenever this process has entered or blocked recipients, so that who remembers an answer knows when to ask again.
     /// What other processes enter is not seen here.
     pub fn invalid_library_version(&self) -> u64 {
         self.inner.invalid_version.load(Ordering::Acquire)
@@ -173,19 +91,10 @@ impl Store {
         self.inner.invalid_version.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Whether the account has entered any address.
-    pub async fn has_invalid_addresses(&self, account_id: i64) -> Result<bool> {
-        let row = sqlx::query("SELECT 1 FROM invalid_address WHERE account_id = $1 LIMIT 1")
-            .bind(account_id)
-            .fetch_optional(self.read())
-            .await?;
-        Ok(row.is_some())
-    }
-
     /// Whether any address is refused for every account. Reads the whole library at worst: ask seldom.
     pub async fn has_shared_invalid_addresses(&self) -> Result<bool> {
         let row = sqlx::query(
-            "SELECT address_key FROM invalid_address GROUP BY address_key HAVING COUNT(*) >= $1 LIMIT 1",
+            "SELECT address_key FROM invalid_address WHERE message_id <> 0 GROUP BY address_key HAVING COUNT(*) >= $1 LIMIT 1",
         )
         .bind(SHARED_ACCOUNTS_MIN)
         .fetch_optional(self.read())
@@ -193,18 +102,11 @@ impl Store {
         Ok(row.is_some())
     }
 
-    /// Whether one address is listed for the account; `key` as `Recipient::key` makes it.
-    pub async fn is_listed_invalid(&self, account_id: i64, key: &str) -> Result<Option<Listed>> {
-        let mut connection = self.read().acquire().await?;
-        Ok(listed(&mut connection, account_id, &[key.to_owned()]).await?.remove(key))
-    }
-
-    /// A page of entries and the count of all that match, oldest first.
+    /// A page of the addresses that deliveries found invalid, and the count of all that match, oldest first.
     pub async fn invalid_addresses(&self, query: &InvalidQuery) -> Result<(Vec<InvalidAddress>, i64)> {
         let pattern =
             format!("%{}%", escape_like(&query.key_word.clone().unwrap_or_default().to_lowercase()));
-        let condition =
-            "WHERE account_id = $1 AND first_at >= $2 AND first_at < $3 AND address_key LIKE $4 ESCAPE '!'";
+        let condition = "WHERE account_id = $1 AND first_at >= $2 AND first_at < $3 AND address_key LIKE $4 ESCAPE '!' AND message_id <> 0";
         let total = sqlx::query(AssertSqlSafe(format!("SELECT COUNT(*) FROM invalid_address {condition}")))
             .bind(query.account_id)
             .bind(query.from.0)
@@ -229,10 +131,10 @@ impl Store {
         Ok((rows.iter().map(invalid_of).collect::<Result<_>>()?, total))
     }
 
-    /// Forgets addresses that no mail has hit since `before`; returns how many.
+    /// Forgets addresses that no mail has hit since `before`, unless their owner entered them; returns how many.
     pub async fn forget_invalid_before(&self, before: UnixMicros) -> Result<u64> {
         let mut transaction = self.begin().await?;
-        let done = sqlx::query("DELETE FROM invalid_address WHERE last_at < $1")
+        let done = sqlx::query("DELETE FROM invalid_address WHERE last_at < $1 AND kind = 'system'")
             .bind(before.0)
             .execute(&mut *transaction)
             .await?;

@@ -6,12 +6,13 @@
 //!
 //! | file | what it keeps |
 //! | --- | --- |
-//! | [`account`] | accounts, operators, access keys, quota overrides |
+//! | [`account`] | accounts, operators, access keys |
 //! | [`contact`] | where and in which language an account is told things |
 //! | [`directory`] | sending domains and sender addresses |
 //! | [`package`] | resource packages: bought, renewed, exchanged, given back |
 //! | [`order`] | what was ordered, by whom |
 //! | `books` | an account opened for a change of its money or packages: every line but those of mails |
+//! | [`dedicated_ip`] | dedicated IP addresses, their pools and their warm-up |
 //! | [`money`] | credits, payments, adjustments, credit limits |
 //! | `repeat` | what is asked for again under its idempotency key |
 //! | [`usage`] | totals by hour, package and day, kept with every charge |
@@ -24,12 +25,20 @@
 //! | [`oversight`] | what operators see of all accounts together |
 //! | [`admission`] | the group commit that accepts mail |
 //! | [`queue`] | leases, hand-backs, what operators do to waiting mail |
+//! | [`evidence`] | what became of mail, counted by day and by five minutes |
+//! | [`reach`] | unique recipients |
+//! | [`quota`] | reviews, the brake, pauses, allowances of what was added later |
+//! | [`suspension`] | mail that is held in the queue |
 //! | [`outcome`] | the group commit of delivery attempts |
 //! | [`bounce`] | reports that come back after delivery |
+//! | [`report`] | spam reports, each mail's once |
 //! | [`message`] | the mail log and a mail's timeline |
 //! | [`ledger`] | statements, deductions, balances as of an instant |
 //! | [`verification`] | every account's rows held against its ledger |
 //! | [`invalid`] | the invalid-address library |
+//! | [`suppression`] | what owners do with it |
+//! | [`block`] | who unsubscribed or reported spam |
+//! | [`ip_filter`] | from where an account's calls and mail may come |
 //! | [`session`] | console log-ins |
 //! | [`node`] | which processes live, their id numbers and leases |
 
@@ -38,15 +47,19 @@ pub mod admission;
 pub mod alert;
 pub mod audit;
 pub mod bill;
+pub mod block;
 mod books;
 pub mod bounce;
 mod bulk;
 pub mod collection;
 pub mod contact;
+pub mod dedicated_ip;
 pub mod directory;
 mod engine;
 mod error;
+pub mod evidence;
 pub mod invalid;
+pub mod ip_filter;
 pub mod ledger;
 pub mod message;
 pub mod money;
@@ -57,10 +70,15 @@ pub mod outcome;
 pub mod oversight;
 pub mod package;
 pub mod queue;
+pub mod quota;
+pub mod reach;
 mod repeat;
+pub mod report;
 pub mod session;
 mod setting;
 pub mod statement;
+pub mod suppression;
+pub mod suspension;
 mod upgrade;
 pub mod usage;
 pub mod verification;
@@ -70,6 +88,8 @@ use std::path::Path;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use indicia_domain::quota::warmup::WarmupPolicy;
+use indicia_domain::quota::policy::QuotaPolicy;
 use indicia_domain::time::{Clock, UnixMicros};
 use sqlx::{Any, AnyPool, Transaction};
 use tokio::sync::Mutex;
@@ -96,6 +116,13 @@ struct Inner {
     silent_nodes: std::sync::Mutex<HashMap<i64, (i64, u32)>>,
     /// See [`Store::invalid_library_version`].
     invalid_version: AtomicU64,
+    /// The ladder and the lines that hold in this process.
+    quota_policy: RwLock<Arc<QuotaPolicy>>,
+    reach: reach::Remembered,
+    /// See [`Store::set_warmup_policy`].
+    warmup: RwLock<Arc<WarmupPolicy>>,
+    /// See [`Store::ip_protection_version`].
+    ip_protection_version: AtomicU64,
 }
 
 impl Store {
@@ -111,6 +138,10 @@ impl Store {
                 joining: Mutex::default(),
                 silent_nodes: std::sync::Mutex::default(),
                 invalid_version: AtomicU64::new(0),
+                quota_policy: RwLock::default(),
+                reach: reach::Remembered::default(),
+                warmup: RwLock::default(),
+                ip_protection_version: AtomicU64::new(0),
             }),
         };
         store.fill_totals().await?;
@@ -153,6 +184,20 @@ impl Store {
 
     fn set_node(&self, node: Option<Arc<Node>>) {
         *self.inner.node.write().unwrap_or_else(PoisonError::into_inner) = node;
+    }
+
+    /// R20 to R22: the ladder and the lines; the default until they are set.
+    pub fn quota_policy(&self) -> Arc<QuotaPolicy> {
+        self.inner.quota_policy.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Sets the ladder and the lines that reviews, the brake and new allowances go by from now on in this process.
+    pub fn set_quota_policy(&self, policy: QuotaPolicy) {
+        *self.inner.quota_policy.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(policy);
+    }
+
+    fn reach(&self) -> &reach::Remembered {
+        &self.inner.reach
     }
 
     fn read(&self) -> &AnyPool {

@@ -5,16 +5,22 @@
 //! each recipient's new state, the queue row (gone, or free again with its next due instant), the content that
 //! nobody waits for any more, the day's counts, and the invalid-address library.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use indicia_domain::mail::State;
 use indicia_domain::outcome::{Disposition, ErrorClassification, Phase, Verdict};
+use indicia_domain::quota::evidence::Counts;
+use indicia_domain::quota::policy::QuotaPolicy;
 use indicia_domain::time::UnixMicros;
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use crate::bulk::Bulk;
+use crate::dedicated_ip::{Place, count_outcomes};
+use crate::evidence::{Counted, Tally, provider_of};
 use crate::invalid::{self, NewInvalid};
 use crate::queue::{MailKey, Reversing, drop_content_without_queue, held_leases};
+use crate::report::{SpamReply, of_reply};
 use crate::{Engine, Result, Store};
 
 /// One attempt at one recipient's mail, ended.
@@ -23,6 +29,9 @@ pub struct Outcome {
     pub key: MailKey,
     pub address: String,
     pub sender_id: i64,
+    pub domain_id: i64,
+    /// Empty: none.
+    pub tag: Arc<str>,
     /// Local day of acceptance.
     pub day: i64,
     pub accepted_at: UnixMicros,
@@ -44,6 +53,8 @@ pub struct Outcome {
     pub reply: String,
     /// For a temporary verdict: when to try again.
     pub next_due_at: Option<UnixMicros>,
+    /// The place at a dedicated address that its claim took.
+    pub place: Option<Place>,
 }
 
 impl Outcome {
@@ -57,6 +68,19 @@ impl Outcome {
                 3 => State::Spam,
                 _ => State::Failed,
             },
+        }
+    }
+
+    /// Under what it is counted.
+    pub(crate) fn counted(&self) -> Counted<'_> {
+        Counted {
+            account_id: self.key.account_id,
+            domain_id: self.domain_id,
+            sender_id: self.sender_id,
+            tag: &self.tag,
+            provider: provider_of(&self.address),
+            day: self.day,
+            accepted_at: self.accepted_at,
         }
     }
 
@@ -88,12 +112,6 @@ static DEFERRED: Bulk = Bulk::new(
 static DONE: Bulk =
     Bulk::any_of("DELETE FROM queue WHERE", "(account_id = $ AND message_id = $ AND number = $)");
 static CONTENT: Bulk = Bulk::any_of("DELETE FROM content WHERE", "(account_id = $ AND message_id = $)");
-static USAGE: Bulk = Bulk::new(
-    "INSERT INTO usage_day (account_id, day, sender_id, accepted, delivered, invalid, spam, failed) VALUES",
-    "($, $, $, 0, $, $, $, $)",
-    "ON CONFLICT (account_id, day, sender_id) DO UPDATE SET delivered = usage_day.delivered + excluded.delivered, \
-     invalid = usage_day.invalid + excluded.invalid, spam = usage_day.spam + excluded.spam, failed = usage_day.failed + excluded.failed",
-);
 
 impl Store {
     /// Commits a batch of attempts. After an error the same batch can be given again, even if it had been kept and
@@ -133,7 +151,10 @@ impl Store {
         write_attempts(&mut transaction, outcomes, node).await?;
         write_recipients(&mut transaction, &deciding).await?;
         write_queue(self.engine(), &mut transaction, &deciding).await?;
-        write_usage(&mut transaction, &deciding).await?;
+        let replies: Vec<SpamReply> = deciding.iter().filter_map(|outcome| SpamReply::of(outcome)).collect();
+        let judged = of_reply(&mut transaction, &replies).await?;
+        tally(&self.quota_policy(), &deciding, &judged, self.now()).write(&mut transaction).await?;
+        count_outcomes(&mut transaction, &deciding).await?;
         let invalid: Vec<_> = deciding
             .iter()
             .filter(|outcome| outcome.verdict.enters_invalid_library())
@@ -280,27 +301,29 @@ async fn write_queue(engine: Engine, connection: &mut AnyConnection, outcomes: &
     drop_content_without_queue(engine, connection, &shared).await
 }
 
-async fn write_usage(connection: &mut AnyConnection, outcomes: &[&Outcome]) -> Result<()> {
-    let mut usage: HashMap<(i64, i64, i64), [i64; 4]> = HashMap::new();
+/// What became of the mails, for people and as evidence. Our own failures are no evidence.
+fn tally(policy: &QuotaPolicy, outcomes: &[&Outcome], judged: &[MailKey], now: UnixMicros) -> Tally {
+    let mut tally = Tally::new(policy);
     for outcome in outcomes {
-        let column = match outcome.state() {
-            State::Delivered => 0,
-            State::InvalidAddress => 1,
-            State::Spam => 2,
-            State::Failed => 3,
+        let mut change = Counts::default();
+        match outcome.state() {
+            State::Delivered => change.delivered = 1,
+            State::InvalidAddress => change.invalid = 1,
+            State::Spam => change.spam = 1,
+            State::Failed => change.failed = 1,
+            State::Waiting if outcome.attempts == 1 => change.deferred = 1,
             State::Waiting | State::Cancelled => continue,
-        };
-        usage.entry((outcome.key.account_id, outcome.day, outcome.sender_id)).or_default()[column] += 1;
+        }
+        let counted = outcome.counted();
+        tally.add_to_day(&counted, &change);
+        if !outcome.is_own_fault() {
+            tally.add_to_evidence(&counted, now, &change);
+        }
+        if judged.contains(&outcome.key) {
+            tally.judge(&counted, now);
+        }
     }
-    let mut usage: Vec<_> = usage.into_iter().collect();
-    usage.sort_unstable();
-    USAGE
-        .run(connection, &usage, |query, ((account_id, day, sender_id), counts)| {
-            let query = query.bind(*account_id).bind(*day).bind(*sender_id);
-            counts.iter().fold(query, |query, count| query.bind(*count))
-        })
-        .await?;
-    Ok(())
+    tally
 }
 
 /// One day of one sender address.
@@ -326,7 +349,7 @@ impl Store {
     ) -> Result<Vec<DayUsage>> {
         let rows = sqlx::query(
             "SELECT day, CAST(SUM(accepted) AS BIGINT), CAST(SUM(delivered) AS BIGINT), CAST(SUM(invalid) AS BIGINT), \
-             CAST(SUM(spam) AS BIGINT), CAST(SUM(failed) AS BIGINT) FROM usage_day \
+             CAST(SUM(spam) AS BIGINT), CAST(SUM(failed) AS BIGINT) FROM outcome_day \
              WHERE account_id = $1 AND day >= $2 AND day < $3 AND (sender_id = $4 OR $5 = 0) GROUP BY day ORDER BY day",
         )
         .bind(account_id)

@@ -4,6 +4,7 @@
 //! node lives (see [`crate::node`]). Delivery ends it by committing an outcome or by giving the row back.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use indicia_domain::ledger::charge::Purse;
@@ -11,12 +12,15 @@ use indicia_domain::ledger::free_credit::FreeCredit;
 use indicia_domain::ledger::{Kind, LedgerAccount, Transfer, Unit};
 use indicia_domain::mail::State;
 use indicia_domain::quota::Allowance;
+use indicia_domain::quota::evidence::Counts;
 use indicia_domain::time::{UnixMicros, local_day, never_back, zone};
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use crate::admission::still_charged;
 use crate::bulk::{Bulk, filled, in_dialect};
+use crate::dedicated_ip::{Place, give_places_back, take_places};
+use crate::evidence::{Counted, Tally, provider_of};
 use crate::usage::UsageChange;
 use crate::{Engine, Result, Store, StoreError};
 
@@ -27,6 +31,8 @@ pub struct QueuedMail {
     pub message_id: i64,
     pub sender_id: i64,
     pub domain_id: i64,
+    /// Empty: none.
+    pub tag: Arc<str>,
     /// The local day of acceptance, under which outcomes are counted.
     pub day: i64,
     pub accepted_at: UnixMicros,
@@ -46,6 +52,8 @@ pub struct QueuedRecipient {
     pub domain: String,
     /// Attempts made before.
     pub attempts: i64,
+    /// The dedicated address that it goes out by; without one, a shared address.
+    pub place: Option<Place>,
 }
 
 /// Names one recipient's mail.
@@ -63,6 +71,8 @@ pub struct HandBack {
     pub due_at: UnixMicros,
     /// For people: why it waits ("the connections to mx1.example.net failed; next try …").
     pub reason: String,
+    /// The place at a dedicated address that is given back with it.
+    pub place: Option<Place>,
 }
 
 /// One row of the queue, for people.
@@ -109,7 +119,7 @@ impl Store {
         let mut transaction = self.begin().await?;
         let sql = format!(
             "SELECT q.account_id, q.message_id, q.number, q.domain, q.attempts, q.accepted_at, q.size_bytes, \
-             r.address, m.sender_id, m.domain_id, m.day, m.recipient_count \
+             r.address, m.sender_id, m.domain_id, m.day, m.recipient_count, m.ip_pool_id, m.tag \
              FROM queue q \
              JOIN recipient r ON r.account_id = q.account_id AND r.message_id = q.message_id AND r.number = q.number \
              JOIN message m ON m.account_id = q.account_id AND m.message_id = q.message_id \
@@ -120,7 +130,7 @@ impl Store {
             sqlx::query(AssertSqlSafe(sql)).bind(now.0).bind(recipients).fetch_all(&mut *transaction).await?;
         let mut mails: Vec<QueuedMail> = Vec::new();
         let mut places: HashMap<(i64, i64), usize> = HashMap::new();
-        let mut keys = Vec::new();
+        let (mut keys, mut pools) = (Vec::new(), Vec::new());
         let mut taken = 0;
         for row in &rows {
             let claimed = Claimed::read(row)?;
@@ -135,10 +145,12 @@ impl Store {
             let place = place.unwrap_or_else(|| {
                 places.insert((claimed.key.account_id, claimed.key.message_id), mails.len());
                 mails.push(claimed.mail);
+                pools.push(claimed.pool_id);
                 mails.len() - 1
             });
             mails[place].recipients.push(claimed.recipient);
         }
+        take_places(self, &mut transaction, now, &mut mails, &pools).await?;
         lease(&mut transaction, &keys, node).await?;
         if let Err(error) = transaction.commit().await {
             // The commit may have happened though its answer was lost: what nobody holds must not stay leased.
@@ -207,6 +219,7 @@ impl Store {
                     .bind(mail.reason.clone())
             })
             .await?;
+        give_places_back(&mut transaction, &held).await?;
         transaction.commit().await?;
         Ok(())
     }
@@ -286,7 +299,7 @@ impl Store {
         // Nobody paid for the installation's own mail: there is no account, and nothing to give back.
         let mut account = Reversing::load(self, &mut transaction, account_id).await?;
         let message = sqlx::query(
-            "SELECT accepted_at, sender_id, day FROM message WHERE account_id = $1 AND message_id = $2",
+            "SELECT accepted_at, sender_id, day, domain_id, tag FROM message WHERE account_id = $1 AND message_id = $2",
         )
         .bind(account_id)
         .bind(message_id)
@@ -308,9 +321,14 @@ impl Store {
             }
             None => "cancelled before its first attempt; it was charged to nobody",
         };
+        let mut tally = Tally::default();
+        let (sender_id, day, domain_id): (i64, i64, i64) =
+            (message.try_get(1)?, message.try_get(2)?, message.try_get(3)?);
+        let tag: String = message.try_get(4)?;
         for row in &rows {
-            sqlx::query(
-                "UPDATE recipient SET state = $1, reply = $2, updated_at = $3 WHERE account_id = $4 AND message_id = $5 AND number = $6",
+            let updated = sqlx::query(
+                "UPDATE recipient SET state = $1, reply = $2, updated_at = $3 WHERE account_id = $4 AND message_id = $5 AND number = $6 \
+                 RETURNING address",
             )
             .bind(State::Cancelled as i64)
             .bind(reply)
@@ -318,18 +336,16 @@ impl Store {
             .bind(account_id)
             .bind(message_id)
             .bind(row.try_get::<i64, _>(0)?)
-            .execute(&mut *transaction)
+            .fetch_one(&mut *transaction)
             .await?;
+            let provider = provider_of(&updated.try_get::<String, _>(0)?);
+            let counted = Counted { account_id, domain_id, sender_id, tag: &tag, provider, day, accepted_at };
+            // Not as evidence: that a mail was accepted was known then, and does not change.
+            tally.add_to_day(&counted, &Counts { accepted: -1, ..Counts::default() });
         }
         // Content before counts, as outcomes lock them, so that the two never wait in a circle.
         drop_content_without_queue(self.engine(), &mut transaction, &[(account_id, message_id)]).await?;
-        sqlx::query("UPDATE usage_day SET accepted = accepted - $1 WHERE account_id = $2 AND sender_id = $3 AND day = $4")
-            .bind(mails)
-            .bind(account_id)
-            .bind(message.try_get::<i64, _>(1)?)
-            .bind(message.try_get::<i64, _>(2)?)
-            .execute(&mut *transaction)
-            .await?;
+        tally.write(&mut transaction).await?;
         record_event(&mut transaction, (account_id, message_id, event_id), self.now(), "cancel", by).await?;
         transaction.commit().await?;
         Ok(Cancelled::Mails(mails))
@@ -339,6 +355,7 @@ impl Store {
 struct Claimed {
     key: MailKey,
     size_bytes: i64,
+    pool_id: i64,
     mail: QueuedMail,
     recipient: QueuedRecipient,
 }
@@ -351,17 +368,20 @@ impl Claimed {
         Ok(Claimed {
             key,
             size_bytes,
+            pool_id: row.try_get(12)?,
             recipient: QueuedRecipient {
                 number: key.number,
                 domain: row.try_get(3)?,
                 attempts: row.try_get(4)?,
                 address: row.try_get(7)?,
+                place: None,
             },
             mail: QueuedMail {
                 account_id: key.account_id,
                 message_id: key.message_id,
                 sender_id: row.try_get(8)?,
                 domain_id: row.try_get(9)?,
+                tag: row.try_get::<String, _>(13)?.into(),
                 day: row.try_get(10)?,
                 accepted_at: UnixMicros(row.try_get(5)?),
                 size_bytes: usize::try_from(size_bytes).unwrap_or(0),
@@ -542,6 +562,7 @@ impl Reversing {
         };
         let back = purse.reverse(&still_charged(&lines), day, mails);
         self.allowance.give_back(&self.zone, accepted_at, mails);
+        crate::quota::give_back_warming(connection, (self.account_id, message_id), day, mails).await?;
         let mut reversal = Vec::with_capacity(back.len());
         let mut usage = UsageChange::default();
         for charge in &back {

@@ -56,23 +56,40 @@ pub(crate) enum Counted {
     Account,
     /// Orders: `OrderId`, the same.
     Order,
+    /// Entries of suppression lists: 32 bits.
+    Suppression,
+    /// Entries of IP filter lists: texts in the API, kept short.
+    IpFilter,
 }
 
 /// The next id of a kind.
 pub(crate) async fn next_counted_id(connection: &mut AnyConnection, kind: Counted) -> Result<i64> {
+    next_counted_ids(connection, kind, 1).await
+}
+
+/// The first of the next `count` ids of a kind.
+pub(crate) async fn next_counted_ids(
+    connection: &mut AnyConnection,
+    kind: Counted,
+    count: i64,
+) -> Result<i64> {
     let (name, first) = match kind {
         Counted::Directory => ("directory_id", 100_001_i64),
         Counted::Account => ("account_id", 1_000_000_000_000_001),
         Counted::Order => ("order_id", 200_000_000_000_001),
+        Counted::Suppression => ("suppression_id", 10_001),
+        Counted::IpFilter => ("ip_filter_id", 10_001),
     };
     let row = sqlx::query(
         "INSERT INTO setting (name, value) VALUES ($1, $2) \
-         ON CONFLICT (name) DO UPDATE SET value = CAST(CAST(setting.value AS BIGINT) + 1 AS TEXT) RETURNING value",
+         ON CONFLICT (name) DO UPDATE SET value = CAST(CAST(setting.value AS BIGINT) + $3 AS TEXT) RETURNING value",
     )
     .bind(name)
-    .bind(first.to_string())
+    .bind((first + count - 1).to_string())
+    .bind(count)
     .fetch_one(connection)
     .await?;
     let value: String = row.try_get(0)?;
-    value.parse().map_err(|_| StoreError::Corrupt(format!("setting {name} '{value}'")))
+    let last: i64 = value.parse().map_err(|_| StoreError::Corrupt(format!("setting {name} '{value}'")))?;
+    Ok(last - count + 1)
 }

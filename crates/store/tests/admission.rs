@@ -104,7 +104,7 @@ async fn r09_the_end_instant_decides_not_a_job(bench: Bench) {
 async fn r17_over_quota_is_refused_whole_and_resets_at_local_midnight(bench: Bench) {
     let account = Account::new(&bench.store, "Asia/Shanghai").await;
     let admission = account.admission(None);
-    bench.store.set_daily_quota(account.id, 3, None, "test").await.unwrap().expect("the account exists");
+    bench.store.set_daily_quota(account.id, 3, "test", &indicia_store::audit::Actor::system("test")).await.expect("the account exists");
     admission.submit(account.mail(&names(2)).await).await.expect("accepted");
     let refused = admission.submit(account.mail(&names(2)).await).await.expect_err("refused whole");
     let SubmitError::Refused(Refusal::OverQuota(over)) = refused else { panic!("{refused}") };
@@ -164,7 +164,8 @@ async fn r03_listed_recipients_are_refused_uncharged(bench: Bench) {
     let used = bench.store.account_numbers(account.id).await.unwrap().unwrap().quota_day_used;
     let refused =
         admission.submit(account.mail(&["Gone@Example.net"]).await).await.expect_err("nobody is left");
-    assert!(matches!(refused, SubmitError::Refused(Refusal::NoRecipients)), "{refused}");
+    let SubmitError::Listed { refused: listed } = &refused else { panic!("{refused}") };
+    assert_eq!(listed[..], [(0, indicia_store::invalid::Listed::Personal)]);
     let admitted = admission
         .submit(account.mail(&["gone@example.net", "here@example.net"]).await)
         .await
@@ -218,7 +219,7 @@ async fn r25_many_clients_one_hot_account(bench: Bench) {
 
 async fn r25_two_nodes_never_overdraw_one_account(bench: Bench) {
     let account = Account::new(&bench.store, "UTC").await;
-    bench.store.set_daily_quota(account.id, 300, None, "test").await.unwrap().expect("the account exists");
+    bench.store.set_daily_quota(account.id, 300, "test", &indicia_store::audit::Actor::system("test")).await.expect("the account exists");
     let second = bench.second_node().await;
     let policy = Policy::default();
     let admissions =

@@ -86,6 +86,7 @@ async fn handed_back_mail_is_free_with_its_reason(bench: Bench) {
             key: MailKey { account_id: account.id, message_id: mail.message_id, number: recipient.number },
             due_at: due,
             reason: "mx.example.net does not answer".to_owned(),
+            place: None,
         })
         .collect();
     bench.store.hand_back(&back).await.unwrap();

@@ -62,6 +62,7 @@ pub fn submission_of(
         tag: TAG.to_owned(),
         recipients: vec![Recipient::new(to.local_part(), &to_domain, to_domain.clone())],
         content: Bytes::from(content),
+        ip_pool_id: None,
         idempotency: None,
         nonce: None,
     })

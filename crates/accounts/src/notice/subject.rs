@@ -8,7 +8,7 @@ use indicia_domain::time::UnixMicros;
 use indicia_store::notice::{DueNotice, Handover, NoticeFacts};
 use indicia_store::package::PackageRow;
 
-use super::wording::{ExpiringPackage, LapsedPackage, Subject};
+use super::wording::{ExpiringPackage, LapsedPackage, Pause, Subject};
 
 /// `packages`: the account's; only a notice that everything is used up needs them.
 ///
@@ -20,7 +20,7 @@ pub fn subject_of(
 ) -> Option<Subject> {
     let first = handover.notices.first()?;
     let scope = || first.package.as_ref().map(|row| row.package.instance_id.clone());
-    Some(match first.facts {
+    Some(match first.facts.clone() {
         NoticeFacts::Expiry => Subject::Expiry(expiring(&handover.notices)),
         NoticeFacts::Lapsed { .. } => Subject::Lapsed(lapsed(&handover.notices)),
         NoticeFacts::LowBalance { percent, remaining, granted } => {
@@ -44,6 +44,21 @@ pub fn subject_of(
             prepaid_goes_on: overdue_spares_prepaid,
         },
         NoticeFacts::Restored { paid_micros } => Subject::Restored { paid: MoneyMicros(paid_micros) },
+        NoticeFacts::QuotaPaused { because, reasons, minutes, daily_after, by_operator, released_at } => {
+            Subject::QuotaPaused(Pause {
+                operator_says: by_operator.then_some(because),
+                reasons,
+                minutes,
+                daily_after,
+                released_at: released_at.map(UnixMicros),
+                zone: handover.account.zone.clone(),
+            })
+        }
+        NoticeFacts::QuotaReleased { daily, by_operator } => Subject::QuotaReleased { daily, by_operator },
+        NoticeFacts::QuotaRaised { old_daily, new_daily } => Subject::QuotaRaised { old_daily, new_daily },
+        NoticeFacts::QuotaLowered { old_daily, new_daily, reasons } => {
+            Subject::QuotaLowered { old_daily, new_daily, reasons }
+        }
     })
 }
 

@@ -12,4 +12,5 @@ mod collection;
 mod crashes;
 mod expiry;
 mod mail;
+mod reputation;
 mod world;

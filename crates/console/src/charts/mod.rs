@@ -7,11 +7,19 @@
 
 mod columns;
 mod donut;
+mod gauge;
+mod ladder;
 mod stacked;
+mod trend;
+mod use_of_week;
 
 pub use columns::{Column, Columns};
 pub use donut::Donut;
+pub use gauge::{Gauge, Mark, Zone};
+pub use ladder::LadderPicture;
 pub use stacked::{Segment, StackedBar};
+pub use trend::{Trend, TrendLine, TrendPoint};
+pub use use_of_week::UseOfWeek;
 
 /// The role of a figure in a picture; the style sheet gives each its colour in both themes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

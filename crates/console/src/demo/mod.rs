@@ -68,8 +68,8 @@ pub trait DemoClock: Send + Sync + 'static {
 struct DemoFrame {
     account: Option<ShellAccount>,
     zone: Zone,
-    /// R11: said here too when the account is overdue.
-    banner: Option<Note>,
+    /// R11, R22: said here too when the account is overdue or paused.
+    banners: Vec<Note>,
 }
 
 impl DemoFrame {
@@ -79,19 +79,22 @@ impl DemoFrame {
             None => None,
         };
         let Some(account) = account else {
-            return Ok(Self { account: None, zone: Zone::named("UTC"), banner: None });
+            return Ok(Self { account: None, zone: Zone::named("UTC"), banners: Vec::new() });
         };
         let unread_messages = state.store.unread_messages(account.account_id).await?;
         let numbers = state.store.account_numbers(account.account_id).await?;
-        let banner = numbers.and_then(|numbers| arrears::note(state, account.account_id, &numbers));
         let zone = Zone::named(&account.zone);
+        let banners = match &numbers {
+            Some(numbers) => arrears::banners(state, account.account_id, numbers, &zone).await?,
+            None => Vec::new(),
+        };
         let account = ShellAccount { id: account.account_id, name: account.name, unread_messages };
-        Ok(Self { account: Some(account), zone, banner })
+        Ok(Self { account: Some(account), zone, banners })
     }
 
     fn shell(&self, state: &ConsoleState, viewer: &Viewer, place: Place, title: &str) -> Shell {
         let account = self.account.clone().map(|account| (account, &self.zone));
-        let banner = self.banner.clone();
-        Shell { banner, ..Shell::new(state, viewer, account, place, title) }
+        let banners = self.banners.clone();
+        Shell { banners, ..Shell::new(state, viewer, account, place, title) }
     }
 }

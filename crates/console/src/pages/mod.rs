@@ -15,6 +15,7 @@ pub mod orders;
 pub mod overview;
 pub mod packages;
 pub mod purchase;
+pub mod reputation;
 pub mod sending;
 pub mod statement;
 mod status;

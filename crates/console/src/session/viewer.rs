@@ -13,7 +13,7 @@ use indicia_store::{
 use super::{Token, cookie::Cookie};
 use crate::{
     ConsoleState, arrears,
-    components::Link,
+    components::{Link, Note},
     error::ConsoleError,
     format::Zone,
     shell::{Flash, Place, Shell, ShellAccount, account_href},
@@ -149,6 +149,8 @@ pub struct AccountView {
     /// As they were when the page was asked for.
     pub numbers: AccountNumbers,
     pub unread_messages: i64,
+    /// What keeps the account from sending (R11, R22).
+    pub banners: Vec<Note>,
     pub zone: Zone,
     pub now: UnixMicros,
 }
@@ -170,8 +172,8 @@ impl AccountView {
             name: self.account.name.clone(),
             unread_messages: self.unread_messages,
         };
-        let banner = arrears::note(state, self.id(), &self.numbers);
-        Shell { banner, ..Shell::new(state, &self.viewer, Some((account, &self.zone)), place, title) }
+        let banners = self.banners.clone();
+        Shell { banners, ..Shell::new(state, &self.viewer, Some((account, &self.zone)), place, title) }
     }
 
     /// Who does what is done on this page, for the audit log.
@@ -210,7 +212,8 @@ impl FromRequestParts<ConsoleState> for AccountView {
         let numbers = state.store.account_numbers(id).await?.ok_or_else(missing)?;
         let unread_messages = state.store.unread_messages(id).await?;
         let zone = Zone::named(&account.zone);
-        Ok(Self { viewer, account, numbers, unread_messages, zone, now: state.now() })
+        let banners = arrears::banners(state, id, &numbers, &zone).await?;
+        Ok(Self { viewer, account, numbers, unread_messages, banners, zone, now: state.now() })
     }
 }
 

@@ -34,6 +34,10 @@ use indicia_store::{
 };
 use sqlx::Connection;
 
+mod reputation;
+#[allow(unused_imports)]
+pub use reputation::{CLIMBER_EMAIL, PAUSED_EMAIL};
+
 pub const PASSWORD: &str = "lantern-orbit-velvet";
 pub const EMAIL: &str = "ops@northwind.example";
 pub const OTHER_EMAIL: &str = "post@fjord.example";
@@ -54,6 +58,18 @@ pub struct World {
     pub other_sender: (i64, i64),
     admission: Admission,
     folder: tempfile::TempDir,
+}
+
+/// What is the same of several mails.
+#[derive(Clone, Copy)]
+pub struct Post<'a> {
+    pub account_id: i64,
+    /// Domain and sender address.
+    pub sender: (i64, i64),
+    pub mail_from: &'a str,
+    pub subject: &'a str,
+    pub tag: &'a str,
+    pub ip_pool_id: Option<i64>,
 }
 
 /// How a mail of the world ends.
@@ -156,8 +172,14 @@ impl World {
 
     /// Accepts a mail and lets it come to its end. Returns its id.
     pub async fn send(&self, account_id: i64, subject: &str, to: &[String], fate: Fate) -> i64 {
-        let (domain_id, sender_id) =
-            if account_id == self.account_id { self.sender } else { self.other_sender };
+        let sender = if account_id == self.account_id { self.sender } else { self.other_sender };
+        let mail_from = "hello@news.northwind.example";
+        let post = Post { account_id, sender, mail_from, subject, tag: "spring", ip_pool_id: None };
+        self.send_as(&post, to, fate).await
+    }
+
+    /// The same of any sender.
+    pub async fn send_as(&self, post: &Post<'_>, to: &[String], fate: Fate) -> i64 {
         let message_id = self.store.next_id().await.expect("an id");
         let recipient = |address: &String| {
             let (local, domain) = address.split_once('@').expect("an address");
@@ -165,15 +187,16 @@ impl World {
         };
         let submission = Submission {
             message_id,
-            account_id,
-            sender_id,
-            domain_id,
+            account_id: post.account_id,
+            sender_id: post.sender.1,
+            domain_id: post.sender.0,
             via: Via::Api,
-            mail_from: "hello@news.northwind.example".into(),
-            subject: subject.into(),
-            tag: "spring".into(),
+            mail_from: post.mail_from.into(),
+            subject: post.subject.into(),
+            tag: post.tag.into(),
             recipients: to.iter().map(recipient).collect(),
             content: Bytes::from_static(b"Subject: x\r\n\r\nx\r\n"),
+            ip_pool_id: post.ip_pool_id,
             idempotency: None,
             nonce: None,
         };
@@ -223,6 +246,8 @@ impl World {
             },
             address: to.address.clone(),
             sender_id: mail.sender_id,
+            domain_id: mail.domain_id,
+            tag: mail.tag.clone(),
             day: mail.day,
             accepted_at: mail.accepted_at,
             recipient_count: mail.recipient_count,
@@ -231,13 +256,14 @@ impl World {
             finished_at: now.plus_micros(484_000),
             remote_host: format!("mx1.{}", to.domain),
             remote_address: "192.0.2.25:25".into(),
-            local_address: "198.51.100.7".into(),
+            local_address: to.place.map_or_else(|| "198.51.100.7".into(), |place| place.address.to_string()),
             tls: "TLSv1.3 TLS_AES_256_GCM_SHA384".into(),
             phase,
             verdict,
             code: Some(code),
             reply: reply.into(),
             next_due_at: (fate == Fate::PutOff).then(|| now.plus_micros(5 * MINUTE_MICROS)),
+            place: to.place,
         }
     }
 
@@ -251,7 +277,7 @@ impl World {
         self.buy(id, 50_000).await;
         self.clock.set(NOW.plus_micros(-40 * DAY_MICROS));
         self.buy(id, 500_000).await;
-        self.store.set_daily_quota(id, 5_000, Some(4), "a good fortnight").await.expect("a quota");
+        self.store.set_daily_quota(id, 5_000, "a good fortnight", &indicia_store::audit::Actor::system("test")).await.expect("a quota");
         for day in (0..13).rev() {
             self.clock.set(NOW.plus_micros(-day * DAY_MICROS - 60 * MINUTE_MICROS));
             let count = 900 + (day * 37 % 11) * 260;
@@ -298,7 +324,7 @@ impl World {
         let id = self.other_id;
         let at = |text: &str| UnixMicros::parse(text).expect("an instant");
         self.clock.set(at("2026-10-02T08:00:00Z"));
-        self.store.set_daily_quota(id, 20_000, Some(7), "a long history elsewhere").await.expect("a quota");
+        self.store.set_daily_quota(id, 20_000, "a long history elsewhere", &indicia_store::audit::Actor::system("test")).await.expect("a quota");
         self.pay(id, MoneyMicros(1_500_000), "pi_3QK1").await;
         for (hour, count) in [
             ("2026-10-12T07:10:00Z", 1_420),

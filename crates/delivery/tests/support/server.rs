@@ -1,6 +1,6 @@
 //! An SMTP server that does what a test's script says at every step.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -57,6 +57,8 @@ pub struct Server {
 struct Shared {
     script: Script,
     connections: AtomicUsize,
+    /// From which address each connection came.
+    peers: Mutex<Vec<IpAddr>>,
     lines: Mutex<Vec<String>>,
     /// What single reads of the socket returned.
     reads: Mutex<Vec<String>>,
@@ -90,6 +92,7 @@ impl Server {
         let shared = Arc::new(Shared {
             script: Arc::new(script),
             connections: AtomicUsize::new(0),
+            peers: Mutex::default(),
             lines: Mutex::default(),
             reads: Mutex::default(),
             messages: Mutex::default(),
@@ -97,7 +100,8 @@ impl Server {
         });
         let served = shared.clone();
         let task = tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
+            while let Ok((stream, peer)) = listener.accept().await {
+                served.peers.lock().expect("unpoisoned").push(peer.ip());
                 // Replies go out one by one: without this each would wait for the client's delayed acknowledgement.
                 stream.set_nodelay(true).expect("TCP");
                 let number = served.connections.fetch_add(1, Ordering::SeqCst);
@@ -111,8 +115,23 @@ impl Server {
         self.shared.connections.load(Ordering::SeqCst)
     }
 
+    /// From which address a connection came.
+    pub fn peer(&self, connection: usize) -> IpAddr {
+        self.shared.peers.lock().expect("unpoisoned")[connection]
+    }
+
     pub fn messages(&self) -> Vec<String> {
         self.shared.messages.lock().expect("unpoisoned").clone()
+    }
+
+    /// The report token on top of each message, and the message below it.
+    pub fn copies(&self) -> Vec<(String, String)> {
+        let of = |message: String| {
+            let (field, rest) = message.split_once("\r\n").expect("a header field");
+            let token = field.strip_prefix("X-Indicia-Report-Token: ").expect("the token on top");
+            (token.to_owned(), rest.to_owned())
+        };
+        self.messages().into_iter().map(of).collect()
     }
 
     pub fn lines(&self) -> Vec<String> {

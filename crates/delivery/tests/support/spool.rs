@@ -12,6 +12,7 @@ use indicia_domain::time::{Clock, ManualClock, UnixMicros};
 use indicia_store::StoreError;
 use indicia_store::outcome::Outcome;
 use indicia_store::queue::{HandBack, MailKey, QueuedMail, QueuedRecipient};
+use indicia_store::suspension::{Held, Suspension};
 
 pub const ACCOUNT: i64 = 7;
 pub const BODY: &str = "From: a@sender.test\r\nTo: b@example.net\r\nSubject: x\r\n\r\nHello\r\n.dot\r\n";
@@ -33,6 +34,7 @@ struct State {
     outcomes: Vec<Outcome>,
     backs: Vec<HandBack>,
     key: Option<SigningKey>,
+    held: Vec<Suspension>,
 }
 
 pub struct MemorySpool {
@@ -59,6 +61,18 @@ impl MemorySpool {
             commits: AtomicUsize::new(0),
             leased_max: AtomicUsize::new(0),
         }
+    }
+
+    /// Holds mail to this domain, or nothing.
+    pub fn hold(&self, domain: Option<&str>) {
+        let held = domain.map(|domain| Suspension {
+            held: Held { account_id: None, domain: Some(domain.to_owned()) },
+            since: self.clock.now(),
+            by: "a test".to_owned(),
+            reason: "their servers move".to_owned(),
+            is_pause: false,
+        });
+        self.state().held = held.into_iter().collect();
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -161,6 +175,7 @@ fn mail_of((key, row): &(MailKey, Row)) -> QueuedMail {
         accepted_at: row.accepted_at,
         size_bytes: BODY.len(),
         recipient_count: 1,
+        tag: "".into(),
         content: None,
         recipients: vec![],
     }
@@ -172,6 +187,7 @@ fn recipient_of((key, row): &(MailKey, Row)) -> QueuedRecipient {
         address: row.address.clone(),
         domain: row.domain.clone(),
         attempts: row.attempts,
+        place: None,
     }
 }
 
@@ -249,6 +265,10 @@ impl Spool for MemorySpool {
             state.outcomes.push(outcome.clone());
         }
         Ok(())
+    }
+
+    async fn suspensions(&self) -> Result<Vec<Suspension>, StoreError> {
+        Ok(self.state().held.clone())
     }
 
     async fn hand_back(&self, mails: &[HandBack]) -> Result<(), StoreError> {

@@ -1,13 +1,15 @@
 //! The decision whether a request is accepted, and who pays: one pure function over an account's rows.
 //!
-//! The order of refusals is fixed: the account's status, arrears, the quota. A refused request changes nothing
+//! The order of refusals is fixed: a pause, the account's status, arrears, the allowance of the domain or sender
+//! address (R24), the quota. A refused request changes nothing
 //! (R03); an accepted one is counted (R17) and charged (R04 to R06) in the same step, so that whoever stores the
 //! state and the charges in one transaction has decision 1 of the design: accepted means counted and paid.
 
-use crate::account::{AccountState, AccountStatus};
+use crate::account::{AccountState, AccountStatus, SendingPause};
 use crate::ledger::charge::{Charge, Purse};
 use crate::money::MoneyMicros;
-use crate::quota::OverQuota;
+use crate::quota::review::Subject;
+use crate::quota::{OverQuota, Period};
 use crate::time::{UnixMicros, local_day};
 
 /// The *(config)* numbers that admission needs.
@@ -51,17 +53,43 @@ pub enum Refusal {
         .0.period.name(), .0.quota, .0.used, .0.requested, .0.resets_at
     )]
     OverQuota(OverQuota),
+    /// R24: over the allowance of a domain or sender address that was added later.
+    #[error(
+        "the daily allowance of the {} {name}, which was added lately, is exceeded: {} mails a day, used {}, requested {}; \
+         it resets at {} and grows with its own record",
+        match subject { Subject::Sender(_) => "sender address", _ => "domain" },
+        .over.quota, .over.used, .over.requested, .over.resets_at
+    )]
+    OverAllowance { subject: Subject, name: String, over: OverQuota },
+    /// R22: paused by the brake, a review or an operator.
+    #[error(
+        "sending is paused since {}: {}; the Reputation page of the console says what to do and when it goes on",
+        .0.since.rfc3339_seconds(), .0.reason
+    )]
+    Paused(SendingPause),
     #[error("no recipient is left: every address is in the invalid-address library")]
     NoRecipients,
 }
 
-/// Decides over a request for `mails` recipients at `at` and, when it is accepted, counts and charges it.
+/// How many mails are to go out, and from whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Request {
+    pub mails: i64,
+    pub domain_id: i64,
+    pub sender_id: i64,
+}
+
+/// Decides over a request at `at` and, when it is accepted, counts and charges it.
 pub fn admit(
     state: &mut AccountState,
     policy: &Policy,
     at: UnixMicros,
-    mails: i64,
+    request: Request,
 ) -> Result<Vec<Charge>, Refusal> {
+    let mails = request.mails;
+    if let Some(pause) = &state.pause {
+        return Err(Refusal::Paused(pause.clone()));
+    }
     let blocking =
         AccountStatus(AccountStatus::FROZEN.0 | AccountStatus::RESTRICTED.0 | AccountStatus::DELETED.0);
     if state.status.has(blocking) {
@@ -82,7 +110,25 @@ pub fn admit(
             return Err(Refusal::Overdue);
         }
     }
+    let own = [Subject::Domain(request.domain_id), Subject::Sender(request.sender_id)];
+    if let Some(warming) = state
+        .warming
+        .iter()
+        .find(|warming| own.contains(&warming.subject) && !warming.fits(day.number, mails))
+    {
+        let over = OverQuota {
+            period: Period::Day,
+            quota: warming.daily_mails,
+            used: warming.used_on(day.number),
+            requested: mails,
+            resets_at: day.end,
+        };
+        return Err(Refusal::OverAllowance { subject: warming.subject, name: warming.name.clone(), over });
+    }
     state.allowance.take(&state.zone, at, mails).map_err(Refusal::OverQuota)?;
+    for warming in state.warming.iter_mut().filter(|warming| own.contains(&warming.subject)) {
+        warming.take(day.number, mails);
+    }
     Ok(purse.charge(at, day.number, policy.free_daily_mails, mails))
 }
 
@@ -92,6 +138,7 @@ mod tests {
     use crate::ledger::free_credit::FreeCredit;
     use crate::ledger::package::Package;
     use crate::quota::Allowance;
+    use crate::quota::warming::Warming;
     use crate::time::zone;
 
     fn account() -> AccountState {
@@ -103,7 +150,18 @@ mod tests {
             free: FreeCredit { total_left: 2_000, day: 0, day_used: 0 },
             packages: vec![],
             pay_as_you_go_mails: 0,
+            warming: vec![],
+            pause: None,
         }
+    }
+
+    fn admit(
+        state: &mut AccountState,
+        policy: &Policy,
+        at: UnixMicros,
+        mails: i64,
+    ) -> Result<Vec<Charge>, Refusal> {
+        super::admit(state, policy, at, Request { mails, domain_id: 7, sender_id: 8 })
     }
 
     const NOW: UnixMicros = UnixMicros(1_795_000_000_000_000);
@@ -157,6 +215,41 @@ mod tests {
         };
         let mut state = AccountState { packages: vec![package], ..account() };
         assert!(matches!(admit(&mut state, &Policy::default(), NOW, 2_001), Err(Refusal::OverQuota(_))));
+    }
+
+    #[test]
+    fn r24_over_the_allowance_of_what_was_added_later() {
+        let warming = |subject, name: &str| Warming {
+            subject,
+            name: name.to_owned(),
+            level: 2,
+            daily_mails: 2_000,
+            day: 0,
+            day_used: 0,
+        };
+        let mut state = AccountState { allowance: Allowance::new(60_000), ..account() };
+        state.warming = vec![
+            warming(Subject::Domain(7), "new.example"),
+            warming(Subject::Sender(9), "someone.else@old.example"),
+        ];
+        admit(&mut state, &Policy::default(), NOW, 1_500).expect("within it");
+        let before = format!("{state:?}");
+        let refused = admit(&mut state, &Policy::default(), NOW, 501).unwrap_err();
+        assert!(refused.to_string().contains("the domain new.example"), "{refused}");
+        assert!(refused.to_string().contains("2000 mails a day, used 1500, requested 501"), "{refused}");
+        assert_eq!(format!("{state:?}"), before, "refused whole");
+        let elsewhere = Request { mails: 40_000, domain_id: 1, sender_id: 1 };
+        super::admit(&mut state, &Policy::default(), NOW, elsewhere).expect("the account's own quota");
+        assert_eq!(state.warming[1].day_used, 0);
+    }
+
+    #[test]
+    fn r22_a_paused_account_is_told_why() {
+        let pause = SendingPause { since: NOW, reason: "too many invalid addresses".to_owned() };
+        let mut state = AccountState { pause: Some(pause), ..account() };
+        let refused = admit(&mut state, &Policy::default(), NOW, 1).unwrap_err().to_string();
+        let since = NOW.rfc3339_seconds();
+        assert!(refused.contains(&format!("paused since {since}: too many invalid addresses")), "{refused}");
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! What a mail is: one recipient address of one accepted request (R01), and the decision to accept it.
 
 pub mod admission;
+pub mod provider;
 pub mod recipient;
+pub mod suppression;
 
 /// Over which door a message came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

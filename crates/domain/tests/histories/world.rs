@@ -14,7 +14,7 @@ use indicia_domain::ledger::verify::{
     FreeCreditRule, Replay, StoredOrder, StoredSettlement, StoredTopUp, Violation,
 };
 use indicia_domain::ledger::{Kind, LedgerAccount, Transfer, Unit, Validity, change};
-use indicia_domain::mail::admission::{Refusal, admit};
+use indicia_domain::mail::admission::{self, Refusal, admit};
 use indicia_domain::money::MoneyMicros;
 use indicia_domain::quota::Allowance;
 use indicia_domain::time::{TimeZone, UnixMicros, local_day, local_hour, never_back, validity_end};
@@ -124,6 +124,8 @@ impl World {
                 free: FreeCredit { total_left: 0, day: 0, day_used: 0 },
                 packages: vec![],
                 pay_as_you_go_mails: 0,
+                warming: vec![],
+                pause: None,
             },
             cash: 0,
             credit_limit: 0,
@@ -261,7 +263,8 @@ impl World {
 
     pub fn send(&mut self, mails: i64) -> Result<(), No> {
         let at = self.now();
-        let charges = admit(&mut self.state, &POLICY, at, mails).map_err(|refusal| match refusal {
+        let request = admission::Request { mails, domain_id: 1, sender_id: 1 };
+        let charges = admit(&mut self.state, &POLICY, at, request).map_err(|refusal| match refusal {
             Refusal::Overdue => No::Overdue,
             Refusal::OverQuota(_) => No::Quota,
             other => panic!("{other}"),

@@ -67,11 +67,15 @@ fn events(timeline: &Timeline) -> Vec<(UnixMicros, String)> {
         let to = timeline.recipients.iter().find(|recipient| recipient.number == attempt.number);
         let to = to.map_or("?", |recipient| recipient.address.as_str());
         let next = attempt.next_due_at.map(|at| format!("; next try {at}")).unwrap_or_default();
+        let from = match attempt.local_address.as_str() {
+            "" => String::new(),
+            local => format!(" from {local}"),
+        };
         let tls = if attempt.tls.is_empty() { "in plain text" } else { attempt.tls.as_str() };
         events.push((
             attempt.finished_at,
             format!(
-                "{to}: {} ({}) at {} [{}], {tls}, in phase {}: {}{next}",
+                "{to}: {} ({}) at {} [{}]{from}, {tls}, in phase {}: {}{next}",
                 attempt.disposition,
                 attempt.classification,
                 attempt.remote_host,

@@ -5,6 +5,7 @@ mod args;
 mod audit;
 mod bill;
 pub mod domain;
+mod ip;
 mod ledger;
 mod message;
 mod notice;
@@ -14,6 +15,8 @@ mod package;
 mod price;
 mod queue;
 mod quota;
+mod report;
+mod simulate;
 mod user;
 
 use std::io::Write;
@@ -76,6 +79,9 @@ enum Command {
     /// The daily quota of an account.
     #[command(subcommand)]
     Quota(quota::QuotaCommand),
+    /// Dedicated IP addresses.
+    #[command(subcommand)]
+    Ip(ip::IpCommand),
     /// Sending domains.
     #[command(subcommand)]
     Domain(domain::DomainCommand),
@@ -91,6 +97,9 @@ enum Command {
     /// What accounts were told, and what not.
     #[command(subcommand)]
     Notice(notice::NoticeCommand),
+    /// Spam reports.
+    #[command(subcommand)]
+    Report(report::ReportCommand),
     /// Who did what.
     #[command(subcommand)]
     Audit(audit::AuditCommand),
@@ -103,6 +112,8 @@ enum Command {
     /// The ledger: lines, balances, verification.
     #[command(subcommand)]
     Ledger(ledger::LedgerCommand),
+    /// Try quota policies on simulated senders and mailbox providers.
+    Simulate(simulate::SimulateCommand),
     /// The configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -176,15 +187,18 @@ pub async fn run(arguments: Arguments) -> Done {
         Command::Account(command) => account::run(command).await,
         Command::Operator(command) => operator::run(command).await,
         Command::Quota(command) => quota::run(command).await,
+        Command::Ip(command) => ip::run(command).await,
         Command::Domain(command) => domain::run(command).await,
         Command::Package(command) => package::run(command).await,
         Command::Bill(command) => bill::run(command).await,
         Command::Price(command) => price::run(command).await,
         Command::Notice(command) => notice::run(command).await,
+        Command::Report(command) => report::run(command).await,
         Command::Audit(command) => audit::run(command).await,
         Command::Queue(command) => queue::run(command).await,
         Command::Message(command) => message::run(command).await,
         Command::Ledger(command) => ledger::run(command).await,
+        Command::Simulate(command) => simulate::run(command).await,
         Command::Config(ConfigCommand::Check(file)) => {
             file.load()?;
             output::print("the configuration is usable")
@@ -225,6 +239,7 @@ impl ConfigFile {
     async fn opened(config: Config) -> Result<Opened, Failure> {
         let clock = Arc::new(ShiftedClock::default());
         let store = Store::open(&config.store.url, &config.data_dir, clock.clone() as Arc<dyn Clock>).await?;
+        config.set_policies(&store)?;
         // A command on the demo's data must see the demo's time.
         if let Some(ahead) = crate::demo::stored_shift(&store).await? {
             clock.set_ahead_micros(ahead);

@@ -21,13 +21,37 @@ pub enum OperatorCommand {
         #[command(flatten)]
         file: ConfigFile,
     },
+    /// Print the token with which an operator's programs use the operators' API.
+    Token {
+        /// The operator's e-mail address.
+        #[arg(value_name = "ADDRESS")]
+        email: String,
+        #[command(flatten)]
+        file: ConfigFile,
+    },
 }
 
 pub async fn run(command: OperatorCommand) -> Done {
-    let OperatorCommand::Create { email, json, file } = command;
-    let opened = file.open_or_make().await?;
-    let done = create(&opened, &email, json).await;
-    opened.finish(done).await
+    match command {
+        OperatorCommand::Create { email, json, file } => {
+            let opened = file.open_or_make().await?;
+            let done = create(&opened, &email, json).await;
+            opened.finish(done).await
+        }
+        OperatorCommand::Token { email, file } => {
+            let opened = file.open().await?;
+            let done = token(&opened, &email).await;
+            opened.finish(done).await
+        }
+    }
+}
+
+async fn token(opened: &Opened, email: &str) -> Done {
+    let operator = opened.store.operator_by_email(email).await?;
+    let operator = operator.ok_or_else(|| Failure::failed(format!("there is no operator {email}")))?;
+    let tokens = crate::secrets::operator_tokens(&opened.store).await?;
+    note_done(opened, None, "show-operator-token", email).await?;
+    print(tokens.token(&operator))
 }
 
 async fn create(opened: &Opened, email: &str, as_json: bool) -> Done {

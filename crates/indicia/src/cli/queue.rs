@@ -1,13 +1,16 @@
 //! `indicia queue …`
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
+use indicia_smtp::address::Domain;
 use indicia_store::queue::{Cancelled, QueueEntry};
+use indicia_store::suspension::{Held, Suspension};
 use serde_json::json;
 
-use super::args::limit;
+use super::args::{limit, reason};
 use super::output::{Out, counted, print};
 use super::{
-    ConfigFile, Done, Failure, Opened, account_id, by_command_line, message_id, named_account, note_done,
+    ConfigFile, Done, Failure, Opened, account_id, actor, by_command_line, message_id, named_account,
+    note_done,
 };
 
 #[derive(Subcommand)]
@@ -42,6 +45,31 @@ pub enum QueueCommand {
         #[command(flatten)]
         file: ConfigFile,
     },
+    /// Hold mail in the queue: it is neither attempted nor failed for its age until `resume`.
+    Suspend {
+        #[command(flatten)]
+        held: HeldArgs,
+        /// Why. It stands with each mail that waits for it, and in the audit log.
+        #[arg(long, value_name = "TEXT", value_parser = reason)]
+        reason: String,
+        #[command(flatten)]
+        file: ConfigFile,
+    },
+    /// End a suspension: what it held is due at once.
+    Resume {
+        #[command(flatten)]
+        held: HeldArgs,
+        #[command(flatten)]
+        file: ConfigFile,
+    },
+    /// List what is held: by `suspend`, and of accounts whose sending is paused.
+    Suspensions {
+        /// Print one JSON object a line.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        file: ConfigFile,
+    },
     /// Withdraw what of a message has not been attempted; its charge is reversed (R03).
     Cancel {
         /// The id that the API answered as EnvId.
@@ -52,8 +80,47 @@ pub enum QueueCommand {
     },
 }
 
+/// Whose mail, and to where; one of the two or both.
+#[derive(Args)]
+#[group(required = true, multiple = true)]
+pub struct HeldArgs {
+    /// Mail of this account.
+    #[arg(long, value_name = "ID", value_parser = account_id)]
+    account: Option<i64>,
+    /// Mail to this recipient domain.
+    #[arg(long, value_name = "DOMAIN", value_parser = domain)]
+    domain: Option<String>,
+}
+
+impl HeldArgs {
+    fn held(self) -> Held {
+        Held { account_id: self.account, domain: self.domain }
+    }
+}
+
+/// The form in which the queue has it.
+fn domain(text: &str) -> Result<String, String> {
+    let domain = Domain::parse(text);
+    Ok(domain.map_err(|error| format!("'{text}' is not a domain: {error}"))?.to_string())
+}
+
 pub async fn run(command: QueueCommand) -> Done {
     match command {
+        QueueCommand::Suspend { held, reason, file } => {
+            let opened = file.open().await?;
+            let done = suspend(&opened, &held.held(), &reason).await;
+            opened.finish(done).await
+        }
+        QueueCommand::Resume { held, file } => {
+            let opened = file.open().await?;
+            let done = resume(&opened, &held.held()).await;
+            opened.finish(done).await
+        }
+        QueueCommand::Suspensions { json, file } => {
+            let opened = file.open().await?;
+            let done = suspensions(&opened, json).await;
+            opened.finish(done).await
+        }
         QueueCommand::List { account, limit, json, file } => {
             let opened = file.open().await?;
             let done = list(&opened, account, limit, json).await;
@@ -148,6 +215,41 @@ async fn cancel(opened: &Opened, message_id: i64) -> Done {
         ))),
         Cancelled::NotFound => Err(Failure::failed(format!("there is no message {message_id}"))),
     }
+}
+
+async fn suspend(opened: &Opened, held: &Held, reason: &str) -> Done {
+    let fresh = opened.store.suspend(held, reason, &actor()).await.map_err(Failure::failed)?;
+    let again = if fresh { "" } else { " (it was already; the reason is the new one)" };
+    print(format_args!("held from now on: {held}{again}"))
+}
+
+async fn resume(opened: &Opened, held: &Held) -> Done {
+    let mails = opened.store.resume(held, &actor()).await.map_err(Failure::failed)?;
+    print(format_args!("held no longer: {held}; due at once: {}", counted(mails as i64, "mail")))
+}
+
+async fn suspensions(opened: &Opened, as_json: bool) -> Done {
+    let mut out = Out::open();
+    let all = opened.store.suspensions().await?;
+    for suspension in &all {
+        let Suspension { held, since, by, reason, is_pause } = suspension;
+        if as_json {
+            out.line(json!({
+                "account_id": held.account_id.map(|id| id.to_string()),
+                "domain": held.domain,
+                "since": since.to_string(),
+                "by": by,
+                "reason": reason,
+                "is_pause": is_pause,
+            }))?;
+        } else {
+            out.line(format_args!("{held}  since {since}  by {by}: {reason}"))?;
+        }
+    }
+    if all.is_empty() && !as_json {
+        out.line("nothing is held")?;
+    }
+    out.close()
 }
 
 fn line_of(entry: &QueueEntry) -> String {

@@ -5,21 +5,26 @@
 
 mod billing;
 mod environment;
+mod quota;
 mod sections;
 mod sms;
+mod warmup;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use indicia_domain::ledger::price::PriceList;
 use indicia_domain::mail::admission::Policy;
+use indicia_store::Store;
 use serde::Deserialize;
 
 use crate::clock::SystemClock;
 
 pub use billing::*;
+pub use quota::*;
 pub use sections::*;
 pub use sms::*;
+pub use warmup::*;
 
 /// The whole configuration.
 #[derive(Clone, Debug, Deserialize)]
@@ -40,6 +45,7 @@ pub struct Config {
     pub payment: PaymentSection,
     pub free_credit: FreeCreditSection,
     pub quota: QuotaSection,
+    pub warmup: WarmupSection,
     pub limits: LimitsSection,
     pub log: LogSection,
 }
@@ -62,6 +68,7 @@ impl Default for Config {
             payment: PaymentSection::default(),
             free_credit: FreeCreditSection::default(),
             quota: QuotaSection::default(),
+            warmup: WarmupSection::default(),
             limits: LimitsSection::default(),
             log: LogSection::default(),
         }
@@ -107,6 +114,7 @@ impl Config {
     pub fn check(&self) -> Result<(), ConfigError> {
         self.price_list()?;
         self.policy()?;
+        self.warmup.policy()?;
         self.delivery.check()?;
         self.submission.check()?;
         self.billing.check()?;
@@ -129,17 +137,18 @@ impl Config {
         self.billing.price_list(&self.notices.expiry_days)
     }
 
+    /// Gives the store the numbers that quotas and warm-ups are decided by.
+    pub fn set_policies(&self, store: &Store) -> Result<(), ConfigError> {
+        store.set_quota_policy(self.quota.policy()?);
+        store.set_warmup_policy(self.warmup.policy()?);
+        Ok(())
+    }
+
     /// The numbers that admission needs.
     pub fn policy(&self) -> Result<Policy, ConfigError> {
-        let (free, quota) = (&self.free_credit, &self.quota);
+        let (free, quota) = (&self.free_credit, self.quota.policy()?);
         if free.total_mails < 0 || free.daily_mails < 0 {
             return Err(wrong("free_credit", "numbers of mails cannot be negative"));
-        }
-        if quota.initial_daily_mails < 0 || !(0..=10).contains(&quota.initial_level) {
-            return Err(wrong(
-                "quota",
-                "initial_daily_mails cannot be negative, and initial_level is from 0 to 10",
-            ));
         }
         Ok(Policy {
             free_total_mails: free.total_mails,
@@ -185,7 +194,11 @@ mod tests {
             ("[console]\npublic_url = \"ftp://x\"", "http"),
             ("[store]\nurl = \"mysql://x\"", "postgres"),
             ("[delivery]\nretry_pauses_seconds = []", "retry_pauses_seconds"),
+            ("[delivery]\nlocal_addresses = [\"mx.example.net\"]", "local_addresses"),
+            ("[delivery]\nlocal_addresses = [\"0.0.0.0\"]", "local_addresses"),
+            ("[warmup]\nschedule = \"fast\"", "warmup.schedule"),
             ("[quota]\ninitial_level = 11", "initial_level"),
+            ("[quota.lower]\narrival = 85.00001", "four decimals"),
             ("[sms]\ngateway = \"smpp\"", "system_id"),
             ("[sms]\ngateway = \"http\"", "key_id"),
             ("[billing]\ncollection_threshold = \"0\"", "collection_threshold"),

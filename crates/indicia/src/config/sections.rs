@@ -1,10 +1,10 @@
 //! The sections of the configuration, each with its defaults.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use indicia_delivery::{DeliveryConfig, RouteOverride, WireSettings};
+use indicia_delivery::{DeliveryConfig, LocalAddresses, RouteOverride, WireSettings};
 use indicia_domain::outcome::retry::RetrySchedule;
 use serde::Deserialize;
 
@@ -35,11 +35,18 @@ pub struct ApiSection {
     pub sends_per_second: u32,
     /// Calls of each other action a second for each account; 0 means no limit.
     pub calls_per_second: u32,
+    /// Networks of proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<ipnet::IpNet>,
 }
 
 impl Default for ApiSection {
     fn default() -> Self {
-        ApiSection { listen: local(8025), sends_per_second: 100, calls_per_second: 50 }
+        ApiSection {
+            listen: local(8025),
+            sends_per_second: 100,
+            calls_per_second: 50,
+            trusted_proxies: Vec::new(),
+        }
     }
 }
 
@@ -171,6 +178,8 @@ pub struct DeliverySection {
     /// The domain of return paths, whose MX leads to `[inbound]`; by default the host name.
     pub return_path_domain: Option<String>,
     pub route: Vec<RouteSection>,
+    /// Shared addresses of this machine that mail goes out by, in turn for each family; empty: the system chooses.
+    pub local_addresses: Vec<IpAddr>,
     /// Pauses between attempts; the last repeats.
     pub retry_pauses_seconds: Vec<u32>,
     /// Age at which a mail is given up.
@@ -196,6 +205,7 @@ impl Default for DeliverySection {
             port: 25,
             return_path_domain: None,
             route: Vec::new(),
+            local_addresses: Vec::new(),
             retry_pauses_seconds: vec![60, 300, 900, 1_800, 3_600, 7_200, 14_400],
             age_max_hours: 72,
             connections_per_host_max: 20,
@@ -236,6 +246,10 @@ impl DeliverySection {
             self.memory_bytes_max,
             self.timeout_percent as usize,
         ];
+        if let Some(address) = self.local_addresses.iter().find(|ip| ip.is_unspecified() || ip.is_multicast()) {
+            let why = format!("{address} is no address that mail can be sent from");
+            return Err(wrong("delivery.local_addresses", why));
+        }
         if positive.contains(&0) {
             return Err(wrong("delivery", "every maximum and timeout_percent must be above zero"));
         }
@@ -258,6 +272,7 @@ impl DeliverySection {
             wire: WireSettings {
                 hello_name: self.hostname.clone(),
                 timeout_permille: self.timeout_percent.saturating_mul(10),
+                local_addresses: LocalAddresses::new(self.local_addresses.iter().copied()),
                 ..WireSettings::default()
             },
             port: self.port,
@@ -288,20 +303,6 @@ pub struct FreeCreditSection {
 impl Default for FreeCreditSection {
     fn default() -> Self {
         FreeCreditSection { total_mails: 2_000, daily_mails: 200 }
-    }
-}
-
-/// R17, R20.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct QuotaSection {
-    pub initial_daily_mails: i64,
-    pub initial_level: i64,
-}
-
-impl Default for QuotaSection {
-    fn default() -> Self {
-        QuotaSection { initial_daily_mails: 2_000, initial_level: 2 }
     }
 }
 

@@ -44,6 +44,7 @@ pub async fn run(data: Option<PathBuf>) -> Done {
     let provider = provider::start(inbox.clone(), clock.clone()).await?;
     let config = routed_to(config, provider);
     let opened = Opened { config: config.clone(), store: store.clone() };
+    config.set_policies(&store)?;
     let credentials = account::prepare(&opened, folder.path()).await?;
     let texts = Arc::new(texts::InboxTexts { inbox: inbox.clone(), clock: clock.clone() });
     let parts =

@@ -1,7 +1,7 @@
 //! One request's way through the API.
 //!
-//! Body (bounded in size, time and in what all bodies together may take), parameters, signature, date, nonce, version,
-//! action, throttle, the action itself, the answer. Whatever goes wrong on the way is answered in the protocol's
+//! Body (bounded in size, time and in what all bodies together may take), parameters, signature, date, nonce, IP
+//! protection, version, action, throttle, the action itself, the answer. Whatever goes wrong on the way is answered in the protocol's
 //! own form, in the format that the caller asked for as far as it could be read.
 
 use std::time::Instant;
@@ -16,6 +16,7 @@ use tracing::Instrument;
 use super::actions::{self, Version};
 use super::body::read_body;
 use super::call::Call;
+use super::peer;
 use super::protocol::answer::{Answerer, Envelope, Format, new_request_id};
 use super::protocol::parameters::shown;
 use super::protocol::replay::Verdict;
@@ -107,6 +108,7 @@ async fn run(
         parameters: &parameters,
     };
     let (account_id, nonce) = authenticate(api, &incoming).await?;
+    peer::check(api, account_id, parts).await?;
     let version = Version::of(&version).ok_or_else(|| no_such_version(&version))?;
     let action = actions::find(version, &answerer.action)?;
     api.throttle.check(account_id, &answerer.action)?;

@@ -8,6 +8,7 @@
 //! | [`actions`] | which action is whose: the table |
 //! | [`directmail`], [`billing`] | the actions, one file for each resource |
 //! | [`call`] | what an action is given: the authenticated caller, parameters, store |
+//! | `peer` | from which address a call came |
 //! | [`settings`] | what an operator can set |
 
 pub mod actions;
@@ -18,6 +19,7 @@ pub mod directmail;
 pub mod failure;
 pub mod gateway;
 pub mod metrics;
+mod peer;
 pub mod protocol;
 pub mod settings;
 
@@ -32,6 +34,7 @@ use indicia_store::Store;
 use indicia_store::admission::Admission;
 use tokio::sync::Semaphore;
 
+use crate::ip_guard::IpGuard;
 use directmail::dns::DomainDns;
 use metrics::ApiMetrics;
 use protocol::replay::ReplayGuard;
@@ -51,6 +54,7 @@ pub struct Api {
     pub dns: Arc<dyn DomainDns>,
     pub settings: ApiSettings,
     pub metrics: ApiMetrics,
+    ip_guard: IpGuard,
     throttle: Throttle,
     replay: ReplayGuard,
     /// KiB of request bodies that may still be taken into memory.
@@ -67,14 +71,14 @@ impl ApiState {
     ) -> Self {
         let throttle = Throttle::new(&settings.throttle);
         let body_kib = Arc::new(Semaphore::new(settings.body_bytes_in_flight_max / 1024));
-        let replay = ReplayGuard::default();
-        ApiState {
-            inner: Arc::new(Api { store, admission, dns, settings, metrics, throttle, replay, body_kib }),
-        }
+        let (ip_guard, replay) = (IpGuard::new(store.clone()), ReplayGuard::default());
+        let api = Api { store, admission, dns, settings, metrics, ip_guard, throttle, replay, body_kib };
+        ApiState { inner: Arc::new(api) }
     }
 }
 
-/// Serves `/`; any other path is answered in the protocol's own form.
+/// Serves `/`; any other path is answered in the protocol's own form. Serve it with
+/// `into_make_service_with_connect_info::<SocketAddr>()`: IP protection must know where calls come from.
 pub fn router(state: ApiState) -> Router {
     Router::new().route("/", any(gateway::serve)).fallback(gateway::no_such_path).with_state(state)
 }

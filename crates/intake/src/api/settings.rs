@@ -5,6 +5,7 @@ use std::sync::Arc;
 use indicia_domain::ledger::price::PriceList;
 use indicia_domain::mail::admission::Policy;
 use indicia_domain::time::Clock;
+use ipnet::IpNet;
 
 use super::protocol::throttle::ThrottleLimits;
 
@@ -27,8 +28,9 @@ pub struct ApiSettings {
     pub currency: String,
     /// The region named in answers that must name one.
     pub region: String,
-    /// R20: the highest level of the quota ladder.
-    pub quota_level_max: i64,
+    /// Networks of proxies in front of the API: of a call that comes from there, the address is the one that the proxy
+    /// tells in `X-Forwarded-For`. From anywhere else that header is anybody's claim.
+    pub trusted_proxies: Vec<IpNet>,
     /// The clock against which the dates of signed requests are held, where it is not the store's: the demo moves
     /// its own time forward, and its clients' clocks stay where they are.
     pub request_clock: Option<Arc<dyn Clock>>,
@@ -47,7 +49,7 @@ impl ApiSettings {
             policy: Policy::default(),
             currency: "USD".to_owned(),
             region: "local".to_owned(),
-            quota_level_max: 10,
+            trusted_proxies: Vec::new(),
             request_clock: None,
         }
     }

@@ -1,11 +1,18 @@
-//! Reception of what comes back: delivery reports to the return path of a mail.
+//! Reception of what comes back: delivery reports to the return path of a mail, and spam reports.
 //!
-//! Only return paths that we made and signed are known here, so nobody without one can give us anything, and a
-//! report can only be about the very mail whose return path it comes to. What a report says is recorded once
-//! ([`indicia_store::bounce`]); everything else that comes (automatic replies, mostly) is taken, counted and
-//! dropped. Nothing is ever sent in answer, so that no loop can begin here.
+//! Only return paths that we made and signed are known here, and one address for feedback loops. A report can only be
+//! about the very mail whose return path it comes to, or whose signed token it brings back; nobody without one can
+//! give us anything that counts. What a report says is recorded once ([`indicia_store::bounce`],
+//! [`indicia_store::report`]); everything else that comes (automatic replies, mostly) is taken, counted and dropped.
+//! Nothing is ever sent in answer, so that no loop can begin here.
+//!
+//! `abuse@` and `postmaster@` (RFC 2142) are for people, who must not be swallowed: they are refused as unknown, so
+//! that whoever wants them read has them delivered elsewhere.
 
 mod conversation;
+mod feedback;
+#[cfg(test)]
+mod feedback_tests;
 mod report;
 
 use std::net::{IpAddr, SocketAddr};
@@ -33,8 +40,11 @@ pub const SIZE_BYTES_MAX: u64 = 4 * 1_024 * 1_024;
 const RECIPIENTS_MAX: usize = 20;
 
 /// Reads a return path: the mail it was made for, if it was made and signed by us. Gets the address without angle
-/// brackets; letter case does not matter.
+/// brackets, or its local part alone, which is the token that stands in a header field; letter case does not matter.
 pub type ReturnPaths = Arc<dyn Fn(&str) -> Option<MailKey> + Send + Sync>;
+
+/// The local part, under the domain of return paths, of the address that operators register with feedback loops.
+pub const FEEDBACK_LOCAL_PART: &str = "feedback";
 
 /// What a reception of reports is made of.
 #[derive(Clone)]
@@ -46,6 +56,8 @@ pub struct InboundConfig {
     pub tls: Option<Arc<ServerConfig>>,
     pub size_bytes_max: u64,
     pub connections: ConnectionLimits,
+    /// The address that is registered with feedback loops; without one, reports come to return paths only.
+    pub feedback_address: Option<String>,
 }
 
 impl InboundConfig {
@@ -62,6 +74,7 @@ impl InboundConfig {
                 message_timeout: Duration::from_secs(10 * 60),
                 ..ConnectionLimits::default()
             },
+            feedback_address: None,
         }
     }
 }
@@ -75,6 +88,7 @@ struct ResultLabels {
 pub(crate) struct Desk {
     store: Store,
     return_paths: ReturnPaths,
+    feedback_address: Option<String>,
     protocol: Arc<Config>,
     messages: Family<ResultLabels, Counter>,
 }
@@ -108,7 +122,11 @@ pub async fn start(
 ) -> Result<Running, StartError> {
     let (messages, connections) = (Family::default(), ListenerMetrics::default());
     let registry = registry.sub_registry_with_prefix("indicia_inbound");
-    registry.register("messages", "Messages to return paths, by what came of them", messages.clone());
+    registry.register(
+        "messages",
+        "Messages to return paths and from feedback loops, by what came of them",
+        messages.clone(),
+    );
     connections.register(registry);
     let protocol = Arc::new(Config {
         size_bytes_max: config.size_bytes_max,
@@ -116,7 +134,8 @@ pub async fn start(
         starttls: config.tls.is_some(),
         ..Config::new(config.hostname)
     });
-    let desk = Desk { store, return_paths, protocol, messages };
+    let feedback_address = config.feedback_address.map(|address| address.to_ascii_lowercase());
+    let desk = Desk { store, return_paths, feedback_address, protocol, messages };
     let shared = Shared::new(desk, config.tls, config.connections, connections, shutdown);
     listener::start(shared, &config.listen, &[]).await
 }

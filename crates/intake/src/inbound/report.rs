@@ -6,7 +6,7 @@
 
 use indicia_domain::outcome::{Disposition, EnhancedCode, Phase, Reply, Verdict, classify_reply};
 use indicia_store::bounce::News;
-use mail_parser::{MessageParser, MimeHeaders};
+use mail_parser::{Message, MimeHeaders};
 
 /// Recipients of one report that are looked at.
 const GROUPS_MAX: usize = 100;
@@ -21,12 +21,11 @@ pub(super) struct RecipientReport {
     pub(super) words: String,
 }
 
-/// Reads a message. `None`: it is no delivery report.
+/// Reads a delivery report. `None`: it is none.
 ///
 /// Where a report speaks of several recipients (the mail was forwarded or expanded on its way), the worst news
 /// count: our return path stands for one recipient, and it is for that one that not everything went well.
-pub(super) fn read(message: &[u8]) -> Option<RecipientReport> {
-    let message = MessageParser::default().parse(message)?;
+pub(super) fn of(message: &Message<'_>) -> Option<RecipientReport> {
     let part = message.parts.iter().find(|part| {
         part.content_type().is_some_and(|kind| {
             kind.ctype().eq_ignore_ascii_case("message")
@@ -38,7 +37,8 @@ pub(super) fn read(message: &[u8]) -> Option<RecipientReport> {
         })
     })?;
     let text = String::from_utf8_lossy(part.contents());
-    groups(&text).iter().take(GROUPS_MAX).filter_map(of_group).max_by_key(|report| gravity(report.news))
+    let groups = Groups::of(&text).take(GROUPS_MAX);
+    groups.filter_map(|group| of_group(&group)).max_by_key(|report| gravity(report.news))
 }
 
 fn gravity(news: News) -> u8 {
@@ -50,26 +50,45 @@ fn gravity(news: News) -> u8 {
 }
 
 /// Fields of one group, names in lower case, values unfolded.
-type Group = Vec<(String, String)>;
+pub(super) type Group = Vec<(String, String)>;
 
-fn groups(text: &str) -> Vec<Group> {
-    let mut groups = vec![Group::new()];
-    for line in text.lines() {
-        let Some(group) = groups.last_mut() else { break };
-        if line.trim().is_empty() {
-            if !group.is_empty() {
-                groups.push(Group::new());
-            }
-        } else if line.starts_with([' ', '\t']) {
-            if let Some((_, value)) = group.last_mut() {
-                value.push(' ');
-                value.push_str(line.trim());
-            }
-        } else if let Some((name, value)) = line.split_once(':') {
-            group.push((name.trim().to_ascii_lowercase(), value.trim().to_owned()));
-        }
+/// The groups of fields of a text, which empty lines part.
+pub(super) struct Groups<'a> {
+    lines: std::str::Lines<'a>,
+}
+
+impl<'a> Groups<'a> {
+    pub(super) fn of(text: &'a str) -> Groups<'a> {
+        Groups { lines: text.lines() }
     }
-    groups
+
+    /// The first group, which is empty when there is none.
+    pub(super) fn first(mut self) -> Group {
+        self.next().unwrap_or_default()
+    }
+}
+
+impl Iterator for Groups<'_> {
+    type Item = Group;
+
+    fn next(&mut self) -> Option<Group> {
+        let mut group = Group::new();
+        for line in self.lines.by_ref() {
+            if line.trim().is_empty() {
+                if !group.is_empty() {
+                    return Some(group);
+                }
+            } else if line.starts_with([' ', '\t']) {
+                if let Some((_, value)) = group.last_mut() {
+                    value.push(' ');
+                    value.push_str(line.trim());
+                }
+            } else if let Some((name, value)) = line.split_once(':') {
+                group.push((name.trim().to_ascii_lowercase(), value.trim().to_owned()));
+            }
+        }
+        (!group.is_empty()).then_some(group)
+    }
 }
 
 /// `None`: the group is the one about the message, or says nothing that can be used.
@@ -127,7 +146,13 @@ fn without_controls(text: &str) -> String {
 mod tests {
     use indicia_domain::outcome::{DeliveryStatus, ErrorClassification};
 
+    use mail_parser::MessageParser;
+
     use super::*;
+
+    fn read(octets: &[u8]) -> Option<RecipientReport> {
+        of(&MessageParser::default().parse(octets)?)
+    }
 
     /// A report as Postfix makes it.
     fn report(status: &str) -> Vec<u8> {
@@ -189,7 +214,7 @@ mod tests {
         let read = read(&report(&text)).expect("a report");
         assert_eq!((read.final_recipient.as_str(), read.words.as_str()), ("b@x.example", "status 5.1.1"));
         let delayed = "Final-Recipient: rfc822; a@x.example\r\nAction: delayed\r\nStatus: 4.4.1\r\n";
-        assert_eq!(super::read(&report(delayed)).map(|read| read.news), Some(News::Progress("delayed")));
+        assert_eq!(self::read(&report(delayed)).map(|read| read.news), Some(News::Progress("delayed")));
     }
 
     #[test]

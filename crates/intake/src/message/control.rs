@@ -91,9 +91,9 @@ fn is_on(name: &'static str, value: Option<&Value>) -> Result<bool, ControlError
     }
 }
 
-/// Accepts a settings header that asks for nothing that this server does not do. `default` makes no unsubscribe link
-/// for a trigger sender (dossier 8.4), but would for one of type batch.
-pub fn check_settings(value: &str, is_batch_sender: bool) -> Result<(), ControlError> {
+/// Accepts a settings header that asks for nothing that this server does not do; returns the id of the IP pool that it
+/// names. `default` makes no unsubscribe link for a trigger sender (dossier 8.4), but would for one of type batch.
+pub fn read_settings(value: &str, is_batch_sender: bool) -> Result<Option<i64>, ControlError> {
     let settings: Settings = decode("X-AliDM-Settings", value)?;
     let plain = |value: &Option<String>| match value.as_deref() {
         None | Some("" | "disabled") => true,
@@ -108,10 +108,13 @@ pub fn check_settings(value: &str, is_batch_sender: bool) -> Result<(), ControlE
             return Err(ControlError::FilterLevel);
         }
     }
-    match settings.outbound_ip.and_then(|outbound| outbound.ip_pool_id).filter(|pool| !pool.is_empty()) {
-        Some(_) => Err(ControlError::IpPool),
-        None => Ok(()),
-    }
+    let pool = settings.outbound_ip.and_then(|outbound| outbound.ip_pool_id);
+    pool.filter(|pool| !pool.is_empty()).map(|pool| read_ip_pool(&pool)).transpose()
+}
+
+/// The id of an IP pool. Whether the account has it is for the caller to ask.
+pub fn read_ip_pool(text: &str) -> Result<i64, ControlError> {
+    text.trim().parse().ok().filter(|id| *id > 0).ok_or(ControlError::IpPool)
 }
 
 /// Whether a text may name a tag.
@@ -160,11 +163,13 @@ mod tests {
 
     #[test]
     fn settings_beyond_the_defaults_are_refused() {
-        let settings = |json: &str| check_settings(&STANDARD.encode(json), false);
+        let settings = |json: &str| read_settings(&STANDARD.encode(json), false);
         assert_eq!(
             settings(r#"{"Version":"1.0","Unsubscribe":{"LinkType":"disabled","FilterLevel":"default"}}"#),
-            Ok(())
+            Ok(None)
         );
+        assert_eq!(settings(r#"{"OutboundIp":{"IpPoolId":"17"}}"#), Ok(Some(17)));
+        assert_eq!(settings(r#"{"OutboundIp":{"IpPoolId":""}}"#), Ok(None));
         assert_eq!(settings(r#"{"Unsubscribe":{"LinkType":"zh-cn"}}"#), Err(ControlError::LinkType));
         assert_eq!(settings(r#"{"Unsubscribe":{"FilterLevel":"mailfrom"}}"#), Err(ControlError::FilterLevel));
         assert_eq!(settings(r#"{"OutboundIp":{"IpPoolId":"e4"}}"#), Err(ControlError::IpPool));
@@ -176,12 +181,12 @@ mod tests {
         for (json, batch) in [
             (r#"{"Unsubscribe":{"LinkType":"default"}}"#, Err(ControlError::LinkType)),
             (r#"{"Unsubscribe":{"FilterLevel":"default"}}"#, Err(ControlError::FilterLevel)),
-            (r#"{"Unsubscribe":{"LinkType":"disabled","FilterLevel":""}}"#, Ok(())),
-            (r#"{"Version":"1.0"}"#, Ok(())),
+            (r#"{"Unsubscribe":{"LinkType":"disabled","FilterLevel":""}}"#, Ok(None)),
+            (r#"{"Version":"1.0"}"#, Ok(None)),
         ] {
             let value = STANDARD.encode(json);
-            assert_eq!(check_settings(&value, true), batch, "{json}");
-            assert_eq!(check_settings(&value, false), Ok(()), "{json}");
+            assert_eq!(read_settings(&value, true), batch, "{json}");
+            assert_eq!(read_settings(&value, false), Ok(None), "{json}");
         }
     }
 }

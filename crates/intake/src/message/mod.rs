@@ -23,6 +23,10 @@ mod prepare_tests;
 
 /// The header that carries the EnvId (the message's id in decimal) on every mail that leaves.
 pub const TRACE_HEADER: &str = "X-Indicia-Env-Id";
+/// The header that names a recipient's copy in spam reports: put on when the mail is sent, and told from nobody else.
+pub const REPORT_TOKEN_HEADER: &str = "X-Indicia-Report-Token";
+/// The header by which an SMTP client names the IP pool that the mail is to go out by; never sent on.
+pub const IP_POOL_HEADER: &str = "X-Indicia-Ip-Pool";
 /// The header by which an SMTP client gives its idempotency key; never sent on.
 pub const IDEMPOTENCY_HEADER: &str = "X-Indicia-Idempotency-Key";
 /// RFC 5322 2.1.1: octets of a line without its CRLF.

@@ -20,7 +20,10 @@ use memchr::{memchr, memchr_iter, memchr2, memrchr};
 use super::control::{self, ControlError};
 use super::mailbox::{MailboxError, NamedMailbox, parse_one};
 use super::mime::{self, MimeError};
-use super::{IDEMPOTENCY_HEADER, LINE_BYTES_MAX, TRACE_HEADER, is_idempotency_key, message_id_of};
+use super::{
+    IDEMPOTENCY_HEADER, IP_POOL_HEADER, LINE_BYTES_MAX, REPORT_TOKEN_HEADER, TRACE_HEADER,
+    is_idempotency_key, message_id_of,
+};
 
 /// Octets of a header section: what mail programs make is under 20 KB, and everyone after us must read it.
 pub const HEADER_BYTES_MAX: usize = 256 * 1024;
@@ -61,6 +64,8 @@ pub struct Prepared {
     pub idempotency_key: Option<String>,
     /// The tag named in X-AliDM-Trace.
     pub tag: Option<String>,
+    /// The IP pool named in X-Indicia-Ip-Pool or X-AliDM-Settings.
+    pub ip_pool_id: Option<i64>,
     /// Whether the body has octets over 127, so that the next server must offer 8BITMIME.
     pub eight_bit_body: bool,
     /// Whether header fields have, so that it must offer SMTPUTF8.
@@ -90,6 +95,8 @@ pub enum PrepareError {
     From(MailboxError),
     #[error("the From address {from} is not the authenticated {allowed}")]
     Author { from: String, allowed: String },
+    #[error("X-Indicia-Ip-Pool and X-AliDM-Settings name different IP pools")]
+    IpPools,
     #[error("the idempotency key must have 1 to 256 printable ASCII characters")]
     IdempotencyKey,
     #[error("line {0} of the body has a NUL octet; send binary data as base64")]
@@ -116,6 +123,7 @@ enum Known {
     /// May stand once only, is otherwise left alone.
     Once(&'static str),
     IdempotencyKey,
+    IpPool,
     Trace,
     Settings,
     /// Taken out, whatever it says.
@@ -135,7 +143,20 @@ struct Found<'a> {
     has_trace: bool,
     idempotency_key: Option<String>,
     tag: Option<String>,
+    has_ip_pool: bool,
+    ip_pool_id: Option<i64>,
     once: Vec<&'static str>,
+}
+
+impl Found<'_> {
+    /// Both fields that can name a pool may be there if they say the same. Neither stays.
+    fn set_ip_pool(&mut self, pool: Option<i64>) -> Result<bool, PrepareError> {
+        if pool.is_some() && self.ip_pool_id.is_some_and(|known| Some(known) != pool) {
+            return Err(PrepareError::IpPools);
+        }
+        self.ip_pool_id = self.ip_pool_id.or(pool);
+        Ok(false)
+    }
 }
 
 /// Checks and completes `content`, which must be CRLF throughout, as the SMTP crate guarantees.
@@ -174,6 +195,7 @@ pub fn prepare(content: &[u8], submission: &Submission<'_>) -> Result<Prepared, 
         subject: found.subject.map(decode_subject).unwrap_or_default(),
         idempotency_key: found.idempotency_key,
         tag: found.tag,
+        ip_pool_id: found.ip_pool_id,
         eight_bit_body: !body.is_ascii(),
         eight_bit_header,
     })
@@ -309,8 +331,12 @@ fn note<'a>(
         }
         Known::Settings => {
             first(&mut found.has_settings, "X-AliDM-Settings")?;
-            control::check_settings(&unfold(value)?, is_batch_sender)?;
-            Ok(false)
+            let pool = control::read_settings(&unfold(value)?, is_batch_sender)?;
+            found.set_ip_pool(pool)
+        }
+        Known::IpPool => {
+            first(&mut found.has_ip_pool, IP_POOL_HEADER)?;
+            found.set_ip_pool(Some(control::read_ip_pool(&unfold(value)?)?))
         }
         Known::Removed => Ok(false),
     }
@@ -331,7 +357,7 @@ fn first(seen: &mut bool, name: &'static str) -> Result<bool, PrepareError> {
 }
 
 fn known(name: &[u8]) -> Option<Known> {
-    const FIELDS: [(&str, Known); 18] = [
+    const FIELDS: [(&str, Known); 20] = [
         ("From", Known::From),
         ("Subject", Known::Subject),
         ("Date", Known::Date),
@@ -347,6 +373,8 @@ fn known(name: &[u8]) -> Option<Known> {
         ("Resent-Bcc", Known::Removed),
         ("Return-Path", Known::Removed),
         (TRACE_HEADER, Known::Removed),
+        (REPORT_TOKEN_HEADER, Known::Removed),
+        (IP_POOL_HEADER, Known::IpPool),
         (IDEMPOTENCY_HEADER, Known::IdempotencyKey),
         ("X-AliDM-Trace", Known::Trace),
         ("X-AliDM-Settings", Known::Settings),

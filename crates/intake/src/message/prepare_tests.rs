@@ -3,6 +3,7 @@
 use indicia_domain::time::UnixMicros;
 use proptest::prelude::*;
 
+use super::control::ControlError;
 use super::mime::MimeError;
 use super::prepare::*;
 
@@ -52,7 +53,7 @@ fn what_is_there_stays_as_it_is() {
 fn what_is_for_us_alone_is_taken_out() {
     let trace = "eyJUYWdOYW1lIjoidDEiLCJPcGVuVHJhY2UiOiIwIn0=";
     let done = prepared(&format!(
-        "Bcc: a@b.example,\r\n c@d.example\r\nFrom: ann@x.example\r\nreturn-path: <x@y.example>\r\nX-Indicia-Env-Id: 7\r\nTo: b@y.example\r\nX-Indicia-Idempotency-Key:  key 1 \r\nX-AliDM-Trace: {trace}\r\nResent-Bcc: z@z.example\r\nDate: d\r\nMessage-ID: <m>\r\n\r\n"
+        "Bcc: a@b.example,\r\n c@d.example\r\nFrom: ann@x.example\r\nreturn-path: <x@y.example>\r\nX-Indicia-Env-Id: 7\r\nX-Indicia-Report-Token: b-another-mails\r\nTo: b@y.example\r\nX-Indicia-Idempotency-Key:  key 1 \r\nX-AliDM-Trace: {trace}\r\nResent-Bcc: z@z.example\r\nDate: d\r\nMessage-ID: <m>\r\n\r\n"
     ))
     .unwrap();
     assert_eq!(
@@ -103,6 +104,14 @@ fn malformed_headers_are_refused() {
         ("From: ann@x.example\r\nTo: a\r\nto: b\r\n\r\n", PrepareError::Twice("To")),
         ("From: ann@x.example\r\nDate: a\r\nDate: b\r\n\r\n", PrepareError::Twice("Date")),
         ("From: ann@x.example\r\nX-Indicia-Idempotency-Key:\r\n\r\n", PrepareError::IdempotencyKey),
+        (
+            "From: ann@x.example\r\nX-Indicia-Ip-Pool: 17\r\nx-indicia-ip-pool: 17\r\n\r\n",
+            PrepareError::Twice("X-Indicia-Ip-Pool"),
+        ),
+        (
+            "From: ann@x.example\r\nX-Indicia-Ip-Pool: news\r\n\r\n",
+            PrepareError::Setting(ControlError::IpPool),
+        ),
     ] {
         assert_eq!(prepared(content), Err(why), "{content:?}");
     }
@@ -111,6 +120,24 @@ fn malformed_headers_are_refused() {
     }
     let huge = format!("From: ann@x.example\r\n{}\r\n", "X-Fill: y\r\n".repeat(30_000));
     assert_eq!(prepared(&huge), Err(PrepareError::HeaderTooLarge));
+}
+
+#[test]
+fn a_pool_is_named_by_either_field_and_neither_stays() {
+    // {"OutboundIp":{"IpPoolId":"17"}}
+    let settings = "X-AliDM-Settings: eyJPdXRib3VuZElwIjp7IklwUG9vbElkIjoiMTcifX0=\r\n";
+    let of = |fields: &str| prepared(&format!("From: ann@x.example\r\n{fields}\r\n"));
+    for fields in ["X-Indicia-Ip-Pool: 17\r\n", settings, &format!("{settings}X-Indicia-Ip-Pool:17\r\n")] {
+        let done = of(fields).unwrap();
+        assert_eq!(done.ip_pool_id, Some(17), "{fields}");
+        assert!(!text(&done).contains("Pool") && !text(&done).contains("AliDM"), "{}", text(&done));
+    }
+    assert_eq!(of("").unwrap().ip_pool_id, None);
+    for order in
+        [format!("{settings}X-Indicia-Ip-Pool: 18\r\n"), format!("X-Indicia-Ip-Pool: 18\r\n{settings}")]
+    {
+        assert_eq!(of(&order), Err(PrepareError::IpPools));
+    }
 }
 
 #[test]

@@ -42,6 +42,7 @@ pub(super) struct Finished {
     pub(super) content: Bytes,
     pub(super) subject: String,
     pub(super) tag: String,
+    pub(super) ip_pool_id: Option<i64>,
     pub(super) idempotency: Option<IdempotencyKey>,
 }
 
@@ -73,10 +74,11 @@ pub(super) fn finish(mut incoming: Incoming) -> Result<Finished, ContentError> {
         is_batch_sender: originator.sender.send_type == SendType::Batch,
         trace: &received_field(&incoming),
     };
-    let Prepared { content, subject, idempotency_key, tag, .. } = prepare(&data, &submission)?;
+    let Prepared { content, subject, idempotency_key, tag, ip_pool_id, .. } = prepare(&data, &submission)?;
     let idempotency =
         idempotency_key.map(|key| IdempotencyKey { key, content_hash: content_hash(&incoming, &data) });
-    Ok(Finished { content: content.into(), subject, tag: tag.unwrap_or_default(), idempotency, incoming })
+    let (content, tag) = (content.into(), tag.unwrap_or_default());
+    Ok(Finished { content, subject, tag, ip_pool_id, idempotency, incoming })
 }
 
 fn received_field(incoming: &Incoming) -> String {

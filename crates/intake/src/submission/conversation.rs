@@ -4,13 +4,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use indicia_domain::mail::Via;
-use indicia_domain::mail::admission::Refusal;
 use indicia_domain::mail::recipient::unique;
 use indicia_smtp::Reply;
 use indicia_smtp::address::{Domain, ForwardPath, ReversePath};
 use indicia_smtp::server::{Event, Message, Secret, Session};
-use indicia_store::admission::{Admitted, Submission, SubmitError};
-use indicia_store::invalid::Listed;
+use indicia_store::admission::{Admitted, Submission};
 
 use super::content::{ContentError, Finished, Incoming, Trace, finish};
 use super::login::{Grant, LoginError};
@@ -70,6 +68,10 @@ impl Conversation {
         let metrics = &self.desk.metrics;
         match checked {
             Ok(grant) => {
+                if let Err(refused) = self.check_peer(grant.account_id, reply::login_from_elsewhere).await {
+                    metrics.login("elsewhere");
+                    return Err(refused);
+                }
                 metrics.login("right");
                 self.grant = Some(grant);
                 Ok(())
@@ -87,8 +89,32 @@ impl Conversation {
         }
     }
 
+    /// IP protection of the account that a login or a relay stands for.
+    async fn check_peer(&self, account_id: i64, refusal: impl FnOnce(IpAddr) -> Reply) -> Result<(), Reply> {
+        match self.desk.ip_guard.admits(account_id, Some(self.peer)).await {
+            Ok(true) => Ok(()),
+            Ok(false) => {
+                tracing::info!(account_id, peer = %self.peer, "refused by the account's IP protection");
+                Err(refusal(self.peer.to_canonical()))
+            }
+            Err(error) => {
+                tracing::error!(account_id, %error, "an account's IP protection could not be asked");
+                Err(reply::try_again("The account's IP protection cannot be checked now"))
+            }
+        }
+    }
+
     async fn begin(&mut self, from: &ReversePath) -> Result<(), Reply> {
         self.originator = None;
+        // Again for a login: a connection may outlive what was allowed when it began.
+        let account_id = self
+            .grant
+            .as_ref()
+            .map(|grant| grant.account_id)
+            .or(self.relay.as_ref().map(|relay| relay.account_id));
+        if let Some(account_id) = account_id {
+            self.check_peer(account_id, reply::mail_from_elsewhere).await?;
+        }
         let originator = match (&self.grant, &self.relay) {
             (Some(grant), _) => self.desk.senders.of_login(grant, from).await?,
             (None, Some(relay)) => self.desk.senders.of_relay(relay, from).await?,
@@ -105,12 +131,11 @@ impl Conversation {
             return Err(reply::address_literal(&mailbox.to_string()));
         }
         let Some(originator) = &self.originator else { return Err(reply::no_sender_address()) };
-        let listed = self.desk.invalid.lists(originator.sender.account_id, || recipient(mailbox).key()).await;
-        match listed {
+        match self.desk.lists.refusal(originator, || recipient(mailbox).key()).await {
             Ok(None) => Ok(()),
-            Ok(Some(listed)) => Err(reply::listed_invalid(&mailbox.to_string(), listed)),
+            Ok(Some(listed)) => Err(reply::listed(&mailbox.to_string(), listed)),
             Err(error) => {
-                tracing::error!(%error, "the invalid-address library could not be asked");
+                tracing::error!(%error, "the lists of recipients could not be asked");
                 Err(reply::try_again("The recipient cannot be checked now"))
             }
         }
@@ -173,11 +198,26 @@ impl Conversation {
         }
     }
 
+    /// The pool that a mail names must be the account's.
+    async fn check_ip_pool(&self, account_id: i64, pool_id: i64) -> Result<(), Reply> {
+        match self.desk.store.has_ip_pool(account_id, pool_id).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(reply::no_such_ip_pool(pool_id)),
+            Err(error) => {
+                tracing::error!(account_id, %error, "an account's IP pools could not be asked");
+                Err(reply::try_again("The IP pool cannot be checked now"))
+            }
+        }
+    }
+
     async fn admit(&self, finished: Finished) -> Result<Reply, Reply> {
-        let Finished { incoming, content, subject, tag, idempotency } = finished;
+        let Finished { incoming, content, subject, tag, ip_pool_id, idempotency } = finished;
         let Incoming { message_id, originator, recipients, .. } = incoming;
         let (account_id, size_bytes) = (originator.sender.account_id, content.len());
-        let first = recipients.first().cloned();
+        if let Some(pool_id) = ip_pool_id {
+            self.check_ip_pool(account_id, pool_id).await?;
+        }
+        let first = recipients.first().map(|recipient| recipient.address.clone()).unwrap_or_default();
         let recipient_count = recipients.len();
         let submission = Submission {
             message_id,
@@ -190,6 +230,7 @@ impl Conversation {
             tag,
             recipients,
             content,
+            ip_pool_id,
             idempotency,
             nonce: None,
         };
@@ -211,14 +252,7 @@ impl Conversation {
             }
             Err(error) => {
                 tracing::info!(%message_id, account_id, %error, "a message was not accepted");
-                if let (SubmitError::Refused(Refusal::NoRecipients), Some(first)) = (&error, first) {
-                    let listed = self.desk.store.is_listed_invalid(account_id, &first.key()).await;
-                    return Err(reply::listed_invalid(
-                        &first.address,
-                        listed.ok().flatten().unwrap_or(Listed::Shared),
-                    ));
-                }
-                Err(reply::not_accepted(&error))
+                Err(reply::not_accepted(&error, &first))
             }
         }
     }

@@ -1,4 +1,5 @@
-//! Recipients that the invalid-address library refuses, told at RCPT so that the client learns which.
+//! Recipients that a list refuses (the libraries of invalid addresses, the block list), told at RCPT so that the
+//! client learns which.
 //!
 //! Admission looks again, in the transaction that accepts, and is what counts; this look is a courtesy. So it may
 //! be skipped for an account that has no entries and while no address is refused for all, which saves the hot path
@@ -11,35 +12,37 @@ use std::time::{Duration, Instant};
 use indicia_store::invalid::Listed;
 use indicia_store::{Store, StoreError};
 
-use super::cache::{Cache, TIME_TO_LIVE};
+use super::senders::Originator;
+use crate::cache::{Cache, TIME_TO_LIVE};
 
 const ACCOUNTS_KEPT_MAX: usize = 10_000;
 /// How long the answer for all accounts is good: it may read the whole library.
 const SHARED_TIME_TO_LIVE: Duration = Duration::from_secs(30);
 
-pub(super) struct InvalidLibrary {
+pub(super) struct RecipientLists {
     store: Store,
-    /// Accounts without entries, as of a version of the library.
+    /// Accounts without entries, as of a version of the lists.
     empty: Cache<i64, u64>,
     /// Whether anything is refused for all, and when that was asked.
     shared: Mutex<Option<(Instant, bool)>>,
 }
 
-impl InvalidLibrary {
-    pub(super) fn new(store: Store) -> InvalidLibrary {
-        InvalidLibrary { store, empty: Cache::new(TIME_TO_LIVE, ACCOUNTS_KEPT_MAX), shared: Mutex::default() }
+impl RecipientLists {
+    pub(super) fn new(store: Store) -> RecipientLists {
+        RecipientLists { store, empty: Cache::new(TIME_TO_LIVE, ACCOUNTS_KEPT_MAX), shared: Mutex::default() }
     }
 
-    /// Whether the account may not write to the address with this key (see `Recipient::key`).
-    pub(super) async fn lists(
+    /// Which list refuses mail of the originator to the address with this key (see `Recipient::key`), if one does.
+    pub(super) async fn refusal(
         &self,
-        account_id: i64,
+        originator: &Originator,
         key: impl FnOnce() -> String,
     ) -> Result<Option<Listed>, StoreError> {
-        if self.is_empty_for(account_id).await? && !self.has_shared().await? {
+        let sender = &originator.sender;
+        if self.is_empty_for(sender.account_id).await? && !self.has_shared().await? {
             return Ok(None);
         }
-        self.store.is_listed_invalid(account_id, &key()).await
+        self.store.listed(sender.account_id, sender.sender_id, &originator.mail_from, &key()).await
     }
 
     async fn is_empty_for(&self, account_id: i64) -> Result<bool, StoreError> {
@@ -48,7 +51,7 @@ impl InvalidLibrary {
         if self.empty.get(&account_id) == Some(version) {
             return Ok(true);
         }
-        let is_empty = !self.store.has_invalid_addresses(account_id).await?;
+        let is_empty = !self.store.has_lists(account_id).await?;
         if is_empty {
             self.empty.put(account_id, version);
         }

@@ -5,14 +5,13 @@
 //! | `conversation` | the answers of one connection, in the order of the dialogue |
 //! | `login` | whether user and password belong together, and how often anyone may guess |
 //! | `senders` | whom MAIL FROM speaks for |
-//! | `invalid` | which recipients are known not to exist |
+//! | `invalid` | which recipients a list refuses |
 //! | `content` | whether the content can be sent, and what is added to it |
 //! | `reply` | in which words all this is answered |
 //!
 //! The sockets are `listener`'s, the protocol is `indicia_smtp`'s, and 250 is said only after
 //! [`Admission`] has committed.
 
-mod cache;
 mod content;
 mod conversation;
 mod invalid;
@@ -33,11 +32,12 @@ use prometheus_client::registry::Registry;
 use rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
 
+use crate::ip_guard::IpGuard;
 use crate::listener::metrics::ListenerMetrics;
 use crate::listener::{self, Service, Shared};
 pub use crate::listener::{ConnectionLimits, Running, StartError};
 use conversation::Conversation;
-use invalid::InvalidLibrary;
+use invalid::RecipientLists;
 pub use login::LoginLimits;
 use login::Logins;
 use metrics::SubmissionMetrics;
@@ -121,7 +121,8 @@ pub(crate) struct Desk {
     admission: Admission,
     logins: Logins,
     senders: Senders,
-    invalid: InvalidLibrary,
+    lists: RecipientLists,
+    ip_guard: IpGuard,
     metrics: SubmissionMetrics,
     trusted: Vec<Arc<TrustedRelay>>,
     plain_text_auth: PlainTextAuth,
@@ -212,7 +213,8 @@ pub async fn start(
         admission,
         logins,
         senders: Senders::new(store.clone()),
-        invalid: InvalidLibrary::new(store.clone()),
+        lists: RecipientLists::new(store.clone()),
+        ip_guard: IpGuard::new(store.clone()),
         store,
         metrics,
         trusted: config.trusted.into_iter().map(Arc::new).collect(),

@@ -3,7 +3,10 @@
 //! Every refusal says what was refused and what to do about it. Clients' own octets come back only as addresses
 //! that have passed the grammar.
 
+use std::net::IpAddr;
+
 use indicia_domain::mail::admission::Refusal;
+use indicia_domain::mail::suppression::ListedCounts;
 use indicia_smtp::Reply;
 use indicia_smtp::server::Replies;
 use indicia_store::admission::{Acceptance, SubmitError};
@@ -57,6 +60,24 @@ pub(super) fn login_failed(error: &LoginError) -> Reply {
     }
 }
 
+/// IP protection at AUTH: told only to who has the right password.
+pub(super) fn login_from_elsewhere(peer: IpAddr) -> Reply {
+    let text = format!("Authentication failure. {}", protected(peer));
+    Reply::enhanced(535, (5, 7, 8), text)
+}
+
+/// IP protection at MAIL: of a relay, or of a login that was right when the connection began.
+pub(super) fn mail_from_elsewhere(peer: IpAddr) -> Reply {
+    Reply::enhanced(550, (5, 7, 1), protected(peer))
+}
+
+fn protected(peer: IpAddr) -> String {
+    format!(
+        "The account's IP protection does not list your address {peer}; add it (AddIpfilter), or have protection \
+         switched off (UpdateIpProtection)"
+    )
+}
+
 /// A failure of our own.
 pub(super) fn try_again(what: &str) -> Reply {
     Reply::enhanced(451, (4, 3, 0), format!("{what}; try again in a moment"))
@@ -101,23 +122,32 @@ pub(super) fn address_literal(address: &str) -> Reply {
     Reply::enhanced(553, (5, 1, 3), text)
 }
 
-pub(super) fn listed_invalid(address: &str, listed: Listed) -> Reply {
+/// A recipient that a list refuses: of the account's own library 563, of the shared one 559 (dossier 6), of the
+/// block list 550, for which the original has no number.
+pub(super) fn listed(address: &str, listed: Listed) -> Reply {
+    let (what, remedy) = (listed.what(), listed.remedy());
     match listed {
-        Listed::Personal => Reply::enhanced(
-            563,
-            (5, 1, 1),
-            format!(
-                "Invalid rcptto {address}: it is in your invalid-address library, because its server said that it does \
-                 not exist; remove it there (DeleteInvalidAddress) if it does"
-            ),
-        ),
-        Listed::Shared => Reply::enhanced(
-            559,
-            (5, 1, 1),
-            format!(
-                "Invalid rcptto {address}: its server told several senders that it does not exist; do not write to it"
-            ),
-        ),
+        Listed::Personal | Listed::Entered | Listed::EnteredDomain => {
+            Reply::enhanced(563, (5, 1, 1), format!("Invalid rcptto {address}: {what}; {remedy}"))
+        }
+        Listed::Shared => {
+            Reply::enhanced(559, (5, 1, 1), format!("Invalid rcptto {address}: {what}; {remedy}"))
+        }
+        Listed::Unsubscribed | Listed::Reported => {
+            Reply::enhanced(550, (5, 7, 1), format!("Blocked rcptto {address}: {what}; {remedy}"))
+        }
+    }
+}
+
+/// Every recipient is on a list; `first` is the first of them.
+fn all_listed(first: &str, refused: &[(usize, Listed)]) -> Reply {
+    let counts: ListedCounts = refused.iter().map(|(_, listed)| *listed).collect();
+    match refused {
+        [(_, only)] => listed(first, *only),
+        _ if counts.are_all_blocked() => {
+            Reply::enhanced(550, (5, 7, 1), format!("Blocked rcptto: every recipient is refused, {counts}"))
+        }
+        _ => Reply::enhanced(563, (5, 1, 1), format!("Invalid rcptto: every recipient is refused, {counts}")),
     }
 }
 
@@ -135,6 +165,14 @@ pub(super) fn unfit(error: &PrepareError) -> Reply {
     }
 }
 
+const ASK_FOR_POOLS: &str = "DedicatedIpPoolList lists the account's IP pools";
+
+/// The account has no pool of this id.
+pub(super) fn no_such_ip_pool(pool_id: i64) -> Reply {
+    let text = format!("Invalid setting: the account has no IP pool {pool_id}; {ASK_FOR_POOLS}");
+    Reply::enhanced(504, (5, 5, 4), text)
+}
+
 fn invalid_setting(error: &ControlError) -> Reply {
     let text = match error {
         ControlError::NotBase64("X-AliDM-Settings") | ControlError::NotJson("X-AliDM-Settings") => {
@@ -142,32 +180,27 @@ fn invalid_setting(error: &ControlError) -> Reply {
         }
         ControlError::LinkType => format!("{error} [@sm190211]; {UNSUBSCRIBE_LATER}"),
         ControlError::FilterLevel => format!("{error} [@sm190212]; {UNSUBSCRIBE_LATER}"),
-        ControlError::IpPool => format!("{error}; this server has no IP pools, leave it out"),
+        ControlError::IpPool => format!("{error}; {ASK_FOR_POOLS}"),
         _ => format!("Invalid setting: {error}"),
     };
     Reply::enhanced(504, (5, 5, 4), text)
 }
 
 pub(super) fn accepted(acceptance: &Acceptance) -> Reply {
-    match acceptance.refused.len() {
-        0 => sent(acceptance.message_id),
-        refused => Reply::enhanced(
-            250,
-            (2, 0, 0),
-            format!(
-                "send mail ok {} (less {refused} in the invalid-address library, not charged)",
-                acceptance.message_id
-            ),
-        ),
+    if acceptance.refused.is_empty() {
+        return sent(acceptance.message_id);
     }
+    let counts: ListedCounts = acceptance.refused.iter().map(|(_, listed)| *listed).collect();
+    let text = format!("send mail ok {} (less {counts}, not charged)", acceptance.message_id);
+    Reply::enhanced(250, (2, 0, 0), text)
 }
 
 pub(super) fn sent(message_id: i64) -> Reply {
     Reply::enhanced(250, (2, 0, 0), format!("send mail ok {message_id}"))
 }
 
-/// Why a message was not accepted.
-pub(super) fn not_accepted(error: &SubmitError) -> Reply {
+/// Why a message was not accepted; `first` is its first recipient.
+pub(super) fn not_accepted(error: &SubmitError, first: &str) -> Reply {
     match error {
         SubmitError::Refused(Refusal::OverQuota(over)) => Reply::enhanced(
             552,
@@ -181,11 +214,10 @@ pub(super) fn not_accepted(error: &SubmitError) -> Reply {
                 over.resets_at.rfc3339_seconds()
             ),
         ),
-        SubmitError::Refused(Refusal::NoRecipients) => Reply::enhanced(
-            559,
-            (5, 1, 1),
-            "Invalid rcptto: every recipient is in the invalid-address library",
-        ),
+        SubmitError::Refused(refusal @ Refusal::OverAllowance { .. }) => {
+            Reply::enhanced(552, (5, 4, 5), format!("Not enough sending quota: {refusal}"))
+        }
+        SubmitError::Listed { refused } => all_listed(first, refused),
         SubmitError::Refused(refusal) => {
             Reply::enhanced(551, (5, 7, 1), format!("Main account unavailable: {refusal}"))
         }

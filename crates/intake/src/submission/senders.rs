@@ -8,9 +8,9 @@ use indicia_store::directory::{SendType, Sender};
 use indicia_store::{Store, StoreError};
 
 use super::TrustedRelay;
-use super::cache::{Cache, TIME_TO_LIVE};
 use super::login::{Grant, Scope};
 use super::reply;
+use crate::cache::{Cache, TIME_TO_LIVE};
 
 const SENDERS_KEPT_MAX: usize = 20_000;
 /// Whoever logs in with a domain's password may use addresses of it that are not registered, if this one is

@@ -1,8 +1,9 @@
 //! The answer to a message: accepted and durable, or refused and without a trace.
 
 use indicia_domain::account::AccountStatus;
+use indicia_domain::quota::policy::QuotaPolicy;
 
-use crate::support::{ANN, Bench, env_id, mail, message};
+use crate::support::{ANN, ANNS_PASSWORD, Bench, env_id, hash, mail, message, sender};
 
 #[tokio::test]
 async fn r02_250_means_durable_counted_and_charged() {
@@ -27,7 +28,11 @@ async fn r02_250_means_durable_counted_and_charged() {
 #[tokio::test]
 async fn r17_over_quota_is_552_with_quota_use_and_reset() {
     let bench = Bench::new().await;
-    bench.store.set_daily_quota(bench.account_id, 2, None, "a test").await.unwrap();
+    bench
+        .store
+        .set_daily_quota(bench.account_id, 2, "a test", &indicia_store::audit::Actor::system("test"))
+        .await
+        .unwrap();
     let server = bench.start().await;
     let mut client = server.session().await;
     client.submit(ANN, "one@example.net", &message(ANN, ""), "250").await;
@@ -53,7 +58,11 @@ async fn r17_over_the_monthly_quota_is_552_too() {
         client.say(&format!("RCPT TO:<u{number}@example.net>"), "250").await;
     }
     client.data(&message(ANN, ""), "250").await;
-    bench.store.set_daily_quota(bench.account_id, 2, None, "a test").await.unwrap();
+    bench
+        .store
+        .set_daily_quota(bench.account_id, 2, "a test", &indicia_store::audit::Actor::system("test"))
+        .await
+        .unwrap();
     bench.clock.advance_micros(24 * 3_600_000_000);
     client.say(&format!("MAIL FROM:<{ANN}>"), "250").await;
     client.say("RCPT TO:<one@example.net>", "250").await;
@@ -116,6 +125,43 @@ async fn r11_an_overdue_account_is_551_and_a_frozen_one_too() {
     bench.assert_nothing_written().await;
     bench.store.change_status(bench.account_id, AccountStatus::NORMAL, AccountStatus::FROZEN).await.unwrap();
     client.submit(ANN, "you@example.net", &message(ANN, ""), "250").await;
+}
+
+#[tokio::test]
+async fn r22_a_paused_account_is_551_with_since_and_why() {
+    let bench = Bench::new().await;
+    let server = bench.start().await;
+    let mut client = server.session().await;
+    let actor = indicia_store::audit::Actor::system("test");
+    bench.store.pause_sending(bench.account_id, "traps were hit", &actor).await.unwrap();
+    const PAUSED: &str = "551 5.7.1 Main account unavailable: sending is paused since 2026-11-22T04:00:00Z: by an operator: traps \
+                          were hit; the Reputation page of the console says what to do";
+    client.submit(ANN, "you@example.net", &message(ANN, ""), PAUSED).await;
+    bench.assert_nothing_written().await;
+    bench.store.release_sending(bench.account_id, "cleaned", &actor).await.unwrap();
+    client.submit(ANN, "you@example.net", &message(ANN, ""), "250").await;
+}
+
+#[tokio::test]
+async fn r24_over_an_allowance_is_552_with_its_name_use_and_reset() {
+    let bench = Bench::new().await;
+    let policy = QuotaPolicy { initial_daily_mails: 1, ..QuotaPolicy::default() };
+    bench.store.set_quota_policy(policy);
+    let actor = indicia_store::audit::Actor::system("test");
+    bench.store.set_daily_quota(bench.account_id, 3_000, "a test", &actor).await.unwrap();
+    const LATER: &str = "shop@example.org";
+    let later_id = sender(&bench.store, bench.account_id, bench.domain_id, LATER).await;
+    bench.store.modify_sender(bench.account_id, later_id, Some(&hash(ANNS_PASSWORD)), None).await.unwrap();
+    let server = bench.start().await;
+    let mut client = server.connect().await;
+    client.ehlo().await;
+    client.log_in(LATER, ANNS_PASSWORD, "235 2.7.0").await;
+    client.submit(LATER, "one@example.net", &message(LATER, ""), "250").await;
+    const OVER: &str = "552 5.4.5 Not enough sending quota: the daily allowance of the sender address shop@example.org, which was \
+                        added lately, is exceeded: 1 mails a day, used 1, requested 1; it resets at 2026-11-23T00:00:00Z";
+    client.submit(LATER, "two@example.net", &message(LATER, ""), OVER).await;
+    assert_eq!(bench.store.queue_length().await.unwrap().0, 1, "refused whole");
+    server.session().await.submit(ANN, "two@example.net", &message(ANN, ""), "250").await;
 }
 
 #[tokio::test]

@@ -1,8 +1,12 @@
 //! DATA: what a message must be, and what is made of it.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use indicia_intake::submission::SubmissionConfig;
+use indicia_store::audit::Actor;
 use indicia_store::directory::SendType;
 
 use crate::support::{ANN, ANNS_PASSWORD, BEN, Bench, HOSTNAME, env_id, hash, message, sender_of_type};
@@ -88,6 +92,15 @@ async fn content_that_cannot_be_sent() {
             "504 5.5.4 Invalid setting: OutboundIp.IpPoolId",
         ),
         (
+            message(ANN, &settings(r#"{"OutboundIp":{"IpPoolId":"17"}}"#)),
+            "504 5.5.4 Invalid setting: the account has no IP pool 17",
+        ),
+        (
+            message(ANN, "X-Indicia-Ip-Pool: 17\r\n"),
+            "504 5.5.4 Invalid setting: the account has no IP pool 17",
+        ),
+        (message(ANN, "X-Indicia-Ip-Pool: news\r\n"), "504 5.5.4 Invalid setting: OutboundIp.IpPoolId"),
+        (
             message(ANN, &trace(r#"{"TagName":"t","OpenTrace":"1"}"#)),
             "504 5.5.4 Invalid setting: X-AliDM-Trace asks for tracking",
         ),
@@ -130,6 +143,23 @@ async fn content_that_cannot_be_sent() {
     client.say("RSET", "250").await;
     bench.assert_nothing_written().await;
     client.submit(ANN, "you@example.net", &message(ANN, ""), "250").await;
+}
+
+#[tokio::test]
+async fn a_mail_goes_out_by_the_pool_that_its_header_names() {
+    let bench = Bench::new().await;
+    let (store, account_id) = (&bench.store, bench.account_id);
+    let address = IpAddr::from([127, 0, 0, 2]);
+    let ip_id = store.assign_ip(account_id, address, 1, &Actor::system("test")).await.unwrap().ip_id;
+    let pool_id = store.create_ip_pool(account_id, "news", &BTreeSet::from([ip_id])).await.unwrap();
+    let server = bench.start().await;
+    let mut client = server.session().await;
+    let named = message(ANN, &format!("X-Indicia-Ip-Pool: {pool_id}\r\n"));
+    let id = env_id(&client.submit(ANN, "you@example.net", &named, "250").await);
+    let content = store.content(account_id, id).await.unwrap().expect("kept");
+    assert!(!String::from_utf8_lossy(&content).contains("Pool"), "the field is for this server");
+    let claimed = store.claim(10, 1 << 20).await.unwrap();
+    assert_eq!(claimed[0].recipients[0].place.map(|place| place.address), Some(address));
 }
 
 #[tokio::test]

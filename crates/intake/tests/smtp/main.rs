@@ -2,7 +2,9 @@
 
 mod acceptance;
 mod content;
+mod feedback;
 mod inbound;
+mod lists;
 mod login;
 mod originator;
 mod recipients;

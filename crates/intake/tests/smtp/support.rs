@@ -182,6 +182,7 @@ pub async fn mail(store: &Store, account_id: i64, to: &str) -> indicia_store::ad
         tag: String::new(),
         recipients: vec![indicia_domain::mail::recipient::Recipient::new(local, domain, domain)],
         content: bytes::Bytes::from_static(b"Subject: x\r\n\r\nx\r\n"),
+        ip_pool_id: None,
         idempotency: None,
         nonce: None,
     }
@@ -198,6 +199,8 @@ pub fn outcome(mail: &QueuedMail, verdict: Verdict) -> Outcome {
         },
         address: mail.recipients[0].address.clone(),
         sender_id: mail.sender_id,
+        domain_id: mail.domain_id,
+        tag: mail.tag.clone(),
         day: mail.day,
         accepted_at: mail.accepted_at,
         recipient_count: mail.recipient_count,
@@ -213,6 +216,7 @@ pub fn outcome(mail: &QueuedMail, verdict: Verdict) -> Outcome {
         code: Some(if delivered { 250 } else { 550 }),
         reply: if delivered { "250 2.0.0 OK" } else { "550 5.1.1 unknown" }.to_owned(),
         next_due_at: None,
+        place: None,
     }
 }
 

@@ -2,26 +2,33 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use indicia_domain::account::{AccountState, AccountStatus};
+use indicia_domain::account::{AccountState, AccountStatus, SendingPause};
 use indicia_domain::ledger::alert::DISARMED;
 use indicia_domain::ledger::charge::{Charge, Source};
 use indicia_domain::ledger::free_credit::FreeCredit;
 use indicia_domain::ledger::package::Package;
 use indicia_domain::ledger::{Kind, LedgerAccount, Transfer, Unit};
-use indicia_domain::mail::admission::{Policy, Refusal, admit};
+use indicia_domain::mail::admission::{Policy, Request, admit};
+use indicia_domain::mail::provider::Provider;
+use indicia_domain::mail::recipient::Recipient;
 use indicia_domain::quota::Allowance;
 use indicia_domain::time::{LocalHour, UnixMicros, local_day, local_hour, never_back, zone};
 use sqlx::any::AnyRow;
 use sqlx::{Any, AnyConnection, AssertSqlSafe, Row, Transaction};
 
-use super::write::{write_accounts, write_keys, write_messages, write_queue, write_recipients, write_usage};
+use super::listed::{Addressee, ListSettings, Lists};
+use super::write::{
+    reached, write_accounts, write_counts, write_keys, write_messages, write_queue, write_recipients,
+};
 use super::{Acceptance, Admitted, Handoff, Nonce, Submission, SubmitError, queued_mail};
 use crate::alert::{Crossing, low_balance, used_up};
 use crate::bulk::{filled, in_dialect};
-use crate::invalid::{self, Listed};
+use crate::evidence::Counted;
+use crate::invalid::Listed;
 use crate::ledger::append;
 use crate::notice::{NewNotice, schedule};
 use crate::queue::MailKey;
+use crate::quota::{load_warming, write_warming};
 use crate::usage::UsageChange;
 use crate::{Result, Store, StoreError};
 
@@ -29,7 +36,7 @@ use crate::{Result, Store, StoreError};
 pub(super) struct Batch<'a> {
     policy: &'a Policy,
     accounts: HashMap<i64, Loaded>,
-    invalid: HashMap<i64, HashMap<String, Listed>>,
+    lists: Lists,
     /// Keys and nonces known from before or from earlier in this batch.
     keys: HashMap<(i64, String), (String, i64)>,
     nonces: HashSet<Nonce>,
@@ -48,6 +55,7 @@ pub(super) struct Loaded {
     /// Over all packages (R15), and the mails of those in their validity.
     pub alert: Alert,
     granted: i64,
+    lists: ListSettings,
     pub changed: bool,
 }
 
@@ -189,14 +197,17 @@ impl<'a> Batch<'a> {
             }
             results.push(decided);
         }
-        if accepted.is_empty() {
+        if accepted.is_empty() && !batch.lists.has_hits() {
             transaction.rollback().await?;
             return Ok(results);
         }
         reserve(handoff, &mut accepted);
         let written = async {
             batch.write(&mut transaction, &accepted, node).await?;
-            transaction.commit().await.map_err(StoreError::from)
+            let seen = reached(&accepted).write(store, &mut transaction).await?;
+            transaction.commit().await.map_err(StoreError::from)?;
+            store.reach().keep(seen);
+            Ok(())
         };
         if let Err(error) = written.await {
             release(handoff, &accepted);
@@ -217,23 +228,15 @@ impl<'a> Batch<'a> {
         let ids: Vec<i64> = ids.into_iter().collect();
         let mut accounts = load_states(store, connection, &ids).await?;
         load_packages(connection, &ids, &mut accounts).await?;
-        let wanted: Vec<(i64, String)> = submissions
-            .iter()
-            .flat_map(|mail| mail.recipients.iter().map(|recipient| (mail.account_id, recipient.key())))
-            .collect();
-        let invalid = match ids[..] {
-            [account_id] => {
-                let keys: Vec<_> = wanted.into_iter().map(|(_, key)| key).collect();
-                HashMap::from([(account_id, invalid::listed(connection, account_id, &keys).await?)])
-            }
-            _ => invalid::listed_of_many(connection, &wanted).await?,
-        };
+        let settings = accounts.iter().map(|(account_id, loaded)| (*account_id, loaded.lists)).collect();
+        let wanted: Vec<Addressee<'_>> = submissions.iter().flat_map(Addressee::of).collect();
+        let lists = Lists::load(connection, settings, &wanted).await?;
         let keys = load_keys(connection, submissions).await?;
         let nonces = load_nonces(connection, submissions).await?;
         Ok(Batch {
             policy,
             accounts,
-            invalid,
+            lists,
             keys,
             nonces,
             lines: Vec::new(),
@@ -261,19 +264,14 @@ impl<'a> Batch<'a> {
         let Some(loaded) = self.accounts.get_mut(&submission.account_id) else {
             return Err(SubmitError::NoAccount(submission.account_id));
         };
-        let listed = self.invalid.get(&submission.account_id);
-        let refused: Vec<(usize, Listed)> = submission
-            .recipients
-            .iter()
-            .enumerate()
-            .filter_map(|(index, recipient)| Some((index, *listed?.get(&recipient.key())?)))
-            .collect();
+        let refused = self.lists.refused(submission, loaded.now);
         let mails = (submission.recipients.len() - refused.len()) as i64;
         if mails == 0 {
-            return Err(Refusal::NoRecipients.into());
+            return Err(SubmitError::Listed { refused });
         }
         let had = loaded.remaining();
-        let charges = admit(&mut loaded.state, self.policy, loaded.now, mails)?;
+        let request = Request { mails, domain_id: submission.domain_id, sender_id: submission.sender_id };
+        let charges = admit(&mut loaded.state, self.policy, loaded.now, request)?;
         loaded.changed = true;
         let (hour, day) = (loaded.hour(), loaded.day());
         for charge in &charges {
@@ -311,8 +309,14 @@ impl<'a> Batch<'a> {
         write_accounts(connection, &self.accounts).await?;
         std::mem::take(&mut self.usage).write(connection).await?;
         schedule(connection, &self.notices).await?;
-        write_usage(connection, accepted).await?;
+        let changed = self.accounts.values().filter(|loaded| loaded.changed);
+        let used = changed
+            .flat_map(|loaded| loaded.state.warming.iter().map(|warming| (loaded.state.account_id, warming)));
+        write_warming(connection, &used.collect::<Vec<_>>()).await?;
+        write_counts(connection, accepted).await?;
         write_keys(connection, accepted).await?;
+        // Last, as deliveries enter addresses last: the two never wait for each other in a circle.
+        self.lists.write_hits(connection).await?;
         Ok(())
     }
 }
@@ -321,7 +325,9 @@ impl<'a> Batch<'a> {
 fn reserve(handoff: Option<&dyn Handoff>, accepted: &mut [Accepted<'_>]) {
     let Some(handoff) = handoff else { return };
     for mail in accepted {
-        mail.leased = handoff.reserve(mail.mails(), mail.submission.content.len());
+        // The claim chooses a pool's address: such a mail has to be claimed.
+        let is_pooled = mail.submission.ip_pool_id.is_some();
+        mail.leased = !is_pooled && handoff.reserve(mail.mails(), mail.submission.content.len());
     }
 }
 
@@ -337,15 +343,37 @@ fn hand_over(handoff: Option<&dyn Handoff>, accepted: &[Accepted<'_>]) {
     for mail in accepted.iter().filter(|mail| mail.leased) {
         handoff.deliver(queued_mail(mail.submission, &mail.acceptance, mail.day));
     }
+    if accepted.iter().any(|mail| mail.submission.ip_pool_id.is_some()) {
+        handoff.look_at_queue();
+    }
 }
 
 impl Accepted<'_> {
+    /// The recipients that were not refused.
+    pub(super) fn taken(&self) -> impl Iterator<Item = &Recipient> {
+        let recipients = self.submission.recipients.iter().enumerate();
+        recipients.filter(|(index, _)| self.refused(*index).is_none()).map(|(_, recipient)| recipient)
+    }
+
+    /// Under what a mail to a provider is counted.
+    pub(super) fn counted(&self, provider: Provider) -> Counted<'_> {
+        Counted {
+            account_id: self.submission.account_id,
+            domain_id: self.submission.domain_id,
+            sender_id: self.submission.sender_id,
+            tag: &self.submission.tag,
+            provider,
+            day: self.day,
+            accepted_at: self.acceptance.accepted_at,
+        }
+    }
+
     pub(super) fn mails(&self) -> usize {
         self.submission.recipients.len() - self.acceptance.refused.len()
     }
 
-    pub(super) fn is_refused(&self, index: usize) -> bool {
-        self.acceptance.refused.iter().any(|(refused, _)| *refused == index)
+    pub(super) fn refused(&self, index: usize) -> Option<Listed> {
+        self.acceptance.refused.iter().find(|(refused, _)| *refused == index).map(|(_, listed)| *listed)
     }
 }
 
@@ -384,9 +412,10 @@ async fn load_states(
     let size = id_chunk(ids.len());
     let sql = format!(
         "SELECT s.account_id, s.status, s.daily_quota, s.quota_day, s.quota_day_used, s.quota_month, s.quota_month_used, \
-         s.free_left, s.free_day, s.free_day_used, s.payg_mails, s.ledger_sequence, a.zone, s.alert_percent, s.alert_floor, s.changed_at \
+         s.free_left, s.free_day, s.free_day_used, s.payg_mails, s.ledger_sequence, a.zone, s.alert_percent, s.alert_floor, s.changed_at, s.paused_at, s.pause_reason, s.warming, {} \
          FROM account_state s JOIN account a ON a.account_id = s.account_id \
          WHERE s.account_id IN ({}) ORDER BY s.account_id{}",
+        ListSettings::COLUMNS,
         places(1, size),
         if store.engine().for_update().is_empty() { "" } else { " FOR UPDATE OF s" }
     );
@@ -397,7 +426,7 @@ async fn load_states(
         rows.extend(query.fetch_all(&mut *connection).await?);
     }
     let clock = store.now();
-    let mut loaded = HashMap::new();
+    let (mut loaded, mut warming) = (HashMap::new(), Vec::new());
     for row in &rows {
         let state = state_of(row)?;
         let account = Loaded {
@@ -406,10 +435,17 @@ async fn load_states(
             before: HashMap::new(),
             alert: Alert { percent: row.try_get(13)?, floor: row.try_get(14)? },
             granted: 0,
+            lists: ListSettings::of(row)?,
             changed: false,
             state,
         };
+        if row.try_get::<i64, _>(18)? > 0 {
+            warming.push(account.state.account_id);
+        }
         loaded.insert(account.state.account_id, account);
+    }
+    for (account_id, row) in load_warming(connection, &warming).await? {
+        loaded.entry(account_id).and_modify(|account: &mut Loaded| account.state.warming.push(row));
     }
     Ok(loaded)
 }
@@ -430,6 +466,11 @@ fn state_of(row: &AnyRow) -> Result<AccountState> {
         free: FreeCredit { total_left: row.try_get(7)?, day: row.try_get(8)?, day_used: row.try_get(9)? },
         packages: Vec::new(),
         pay_as_you_go_mails: row.try_get(10)?,
+        warming: Vec::new(),
+        pause: match row.try_get::<Option<i64>, _>(16)? {
+            Some(since) => Some(SendingPause { since: UnixMicros(since), reason: row.try_get(17)? }),
+            None => None,
+        },
     })
 }
 

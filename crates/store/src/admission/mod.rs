@@ -9,6 +9,7 @@
 //! If the commit fails, every request of the batch is told so and nothing of it is kept.
 
 mod batch;
+mod listed;
 mod write;
 
 pub(crate) use batch::still_charged;
@@ -22,6 +23,7 @@ use indicia_domain::ledger::charge::Charge;
 use indicia_domain::mail::Via;
 use indicia_domain::mail::admission::{Policy, Refusal};
 use indicia_domain::mail::recipient::Recipient;
+use indicia_domain::mail::suppression::ListedCounts;
 use indicia_domain::time::UnixMicros;
 use sqlx::AnyConnection;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -54,6 +56,8 @@ pub struct Submission {
     pub recipients: Vec<Recipient>,
     /// What goes on the wire, less the signature.
     pub content: Bytes,
+    /// The dedicated IP pool that it goes out by.
+    pub ip_pool_id: Option<i64>,
     pub idempotency: Option<IdempotencyKey>,
     pub nonce: Option<Nonce>,
 }
@@ -109,7 +113,7 @@ pub struct Acceptance {
     pub message_id: i64,
     pub accepted_at: UnixMicros,
     pub charges: Vec<Charge>,
-    /// Indexes of recipients refused because they are in the invalid-address library; not counted, not charged.
+    /// Indexes of recipients refused because a list names them (R03); not counted, not charged.
     pub refused: Vec<(usize, Listed)>,
 }
 
@@ -118,6 +122,9 @@ pub struct Acceptance {
 pub enum SubmitError {
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// Every recipient is on a list (R03); by their index.
+    #[error("no recipient is left: {}", .refused.iter().map(|(_, listed)| *listed).collect::<ListedCounts>())]
+    Listed { refused: Vec<(usize, Listed)> },
     #[error("there is no account {0}")]
     NoAccount(i64),
     #[error("the idempotency key was used before for another request; use a new key for a new mail")]
@@ -138,6 +145,8 @@ pub trait Handoff: Send + Sync + 'static {
     fn deliver(&self, mail: QueuedMail);
     /// Gives promised room back: the commit failed.
     fn release(&self, recipients: usize, bytes: usize);
+    /// Mails were accepted that have to be claimed: whoever claims looks at the queue now. After the commit.
+    fn look_at_queue(&self) {}
 }
 
 struct Waiting {
@@ -358,6 +367,7 @@ fn queued_mail(submission: &Submission, acceptance: &Acceptance, day: i64) -> Qu
         message_id: submission.message_id,
         sender_id: submission.sender_id,
         domain_id: submission.domain_id,
+        tag: submission.tag.as_str().into(),
         day,
         accepted_at: acceptance.accepted_at,
         size_bytes: submission.content.len(),
@@ -369,6 +379,7 @@ fn queued_mail(submission: &Submission, acceptance: &Acceptance, day: i64) -> Qu
                 address: recipient.address.clone(),
                 domain: recipient.domain.clone(),
                 attempts: 0,
+                place: None,
             })
             .collect(),
     }

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use indicia_domain::ledger::alert;
 use indicia_domain::mail::State;
+use indicia_domain::mail::provider::Provider;
+use indicia_domain::quota::evidence::Counts;
 use indicia_domain::time::UnixMicros;
 use sqlx::AnyConnection;
 
@@ -11,11 +13,13 @@ use super::batch::{Accepted, Loaded};
 use super::{Acceptance, Submission};
 use crate::Result;
 use crate::bulk::Bulk;
+use crate::evidence::Tally;
+use crate::reach::{ReachKey, ReachKind, Reached};
 
 static MESSAGES: Bulk = Bulk::new(
     "INSERT INTO message (account_id, message_id, accepted_at, day, via, sender_id, domain_id, mail_from, subject, tag, \
-     size_bytes, recipient_count, refused_count) VALUES",
-    "($, $, $, $, $, $, $, $, $, $, $, $, $)",
+     size_bytes, recipient_count, refused_count, ip_pool_id) VALUES",
+    "($, $, $, $, $, $, $, $, $, $, $, $, $, $)",
     "",
 );
 static CONTENTS: Bulk =
@@ -29,11 +33,6 @@ static QUEUE: Bulk = Bulk::new(
     "INSERT INTO queue (account_id, message_id, number, domain, due_at, lease_node, attempts, accepted_at, size_bytes, reason) VALUES",
     "($, $, $, $, $, $, 0, $, $, '')",
     "",
-);
-static USAGE: Bulk = Bulk::new(
-    "INSERT INTO usage_day (account_id, day, sender_id, accepted, delivered, invalid, spam, failed) VALUES",
-    "($, $, $, $, 0, 0, 0, 0)",
-    "ON CONFLICT (account_id, day, sender_id) DO UPDATE SET accepted = usage_day.accepted + excluded.accepted",
 );
 // The rows are there, and locked: it is always the conflict that happens. The zeros are for columns that must not be
 // empty.
@@ -78,6 +77,7 @@ pub(super) async fn write_messages(connection: &mut AnyConnection, accepted: &[A
                 .bind(submission.content.len() as i64)
                 .bind(submission.recipients.len() as i64)
                 .bind(mail.acceptance.refused.len() as i64)
+                .bind(submission.ip_pool_id.unwrap_or(0))
         })
         .await?;
     CONTENTS
@@ -102,13 +102,9 @@ pub(super) async fn write_recipients(
     RECIPIENTS
         .run(connection, &rows, |query, (mail, index)| {
             let recipient = &mail.submission.recipients[*index];
-            let (state, classification, reply) = match mail.is_refused(*index) {
-                false => (State::Waiting, "", ""),
-                true => (
-                    State::InvalidAddress,
-                    "SysIncomingInvRcpt",
-                    "refused at intake: the address is in the invalid-address library; not counted, not charged",
-                ),
+            let (state, classification, reply) = match mail.refused(*index) {
+                None => (State::Waiting, "", String::new()),
+                Some(listed) => (listed.state(), listed.classification(), listed.log_line()),
             };
             query
                 .bind(mail.submission.account_id)
@@ -133,7 +129,7 @@ pub(super) async fn write_queue(
     let rows: Vec<_> = accepted
         .iter()
         .flat_map(|mail| (0..mail.submission.recipients.len()).map(move |index| (mail, index)))
-        .filter(|(mail, index)| !mail.is_refused(*index))
+        .filter(|(mail, index)| mail.refused(*index).is_none())
         .collect();
     QUEUE
         .run(connection, &rows, |query, (mail, index)| {
@@ -193,20 +189,43 @@ pub(super) async fn write_accounts(
     Ok(())
 }
 
-pub(super) async fn write_usage(connection: &mut AnyConnection, accepted: &[Accepted<'_>]) -> Result<()> {
-    let mut usage: HashMap<(i64, i64, i64), i64> = HashMap::new();
+/// Counts what is accepted, for people and as evidence.
+pub(super) async fn write_counts(connection: &mut AnyConnection, accepted: &[Accepted<'_>]) -> Result<()> {
+    let mut tally = Tally::default();
+    let one = Counts { accepted: 1, ..Counts::default() };
     for mail in accepted {
-        let key = (mail.submission.account_id, mail.day, mail.submission.sender_id);
-        *usage.entry(key).or_default() += mail.mails() as i64;
+        for recipient in mail.taken() {
+            let counted = mail.counted(Provider::of_domain(&recipient.domain));
+            tally.add_to_day(&counted, &one);
+            tally.add_to_evidence(&counted, mail.acceptance.accepted_at, &one);
+        }
     }
-    let mut usage: Vec<_> = usage.into_iter().collect();
-    usage.sort_unstable();
-    USAGE
-        .run(connection, &usage, |query, ((account_id, day, sender_id), mails)| {
-            query.bind(*account_id).bind(*day).bind(*sender_id).bind(*mails)
-        })
-        .await?;
-    Ok(())
+    tally.write(connection).await
+}
+
+/// Who was reached: by sender address, tag and provider.
+pub(super) fn reached(accepted: &[Accepted<'_>]) -> Reached {
+    let mut reached = Reached::default();
+    for mail in accepted {
+        let (submission, day) = (mail.submission, mail.day);
+        let key = |kind, name: &str| ReachKey {
+            account_id: submission.account_id,
+            day,
+            kind,
+            name: name.to_owned(),
+        };
+        for recipient in mail.taken() {
+            let address = recipient.key();
+            let sender = key(ReachKind::Sender, &submission.sender_id.to_string());
+            reached.add(sender, submission.domain_id, &address);
+            if !submission.tag.is_empty() {
+                reached.add(key(ReachKind::Tag, &submission.tag), 0, &address);
+            }
+            let provider = Provider::of_domain(&recipient.domain);
+            reached.add(key(ReachKind::Provider, provider.as_str()), 0, &address);
+        }
+    }
+    reached
 }
 
 pub(super) async fn write_keys(connection: &mut AnyConnection, accepted: &[Accepted<'_>]) -> Result<()> {
@@ -251,5 +270,5 @@ pub(crate) async fn enqueue_unpaid(
     write_messages(connection, &accepted).await?;
     write_recipients(connection, &accepted).await?;
     write_queue(connection, &accepted, 0).await?;
-    write_usage(connection, &accepted).await
+    write_counts(connection, &accepted).await
 }

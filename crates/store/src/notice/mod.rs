@@ -25,6 +25,7 @@ mod sms;
 mod station;
 
 use indicia_domain::notice::{Channel, NoticeKind};
+use indicia_domain::quota::evidence::Reason;
 use indicia_domain::time::UnixMicros;
 use serde::{Deserialize, Serialize};
 use sqlx::any::AnyRow;
@@ -66,6 +67,29 @@ pub enum NoticeFacts {
     Restored {
         paid_micros: i64,
     },
+    /// R22: sending is paused; `because` in English, `reasons` for other languages. `minutes`: the brake's stretch.
+    /// `released_at`: when a review releases it; `None`: only an operator does.
+    QuotaPaused {
+        because: String,
+        reasons: Vec<Reason>,
+        minutes: Option<i64>,
+        daily_after: i64,
+        by_operator: bool,
+        released_at: Option<i64>,
+    },
+    QuotaReleased {
+        daily: i64,
+        by_operator: bool,
+    },
+    QuotaRaised {
+        old_daily: i64,
+        new_daily: i64,
+    },
+    QuotaLowered {
+        old_daily: i64,
+        new_daily: i64,
+        reasons: Vec<Reason>,
+    },
 }
 
 impl NoticeFacts {
@@ -78,6 +102,10 @@ impl NoticeFacts {
             NoticeFacts::CollectionAhead { .. } => NoticeKind::CollectionAhead,
             NoticeFacts::Overdue { .. } => NoticeKind::Overdue,
             NoticeFacts::Restored { .. } => NoticeKind::Restored,
+            NoticeFacts::QuotaPaused { .. } => NoticeKind::QuotaPaused,
+            NoticeFacts::QuotaReleased { .. } => NoticeKind::QuotaReleased,
+            NoticeFacts::QuotaRaised { .. } => NoticeKind::QuotaRaised,
+            NoticeFacts::QuotaLowered { .. } => NoticeKind::QuotaLowered,
         }
     }
 
@@ -174,12 +202,13 @@ static SCHEDULE: Bulk = Bulk::new(
     "ON CONFLICT (account_id, notice_key, channel) DO NOTHING",
 );
 
-/// Schedules notices on every channel, each once.
+/// Schedules notices on every channel of their kind, each once.
 pub(crate) async fn schedule(connection: &mut AnyConnection, notices: &[NewNotice]) -> Result<()> {
     let mut rows = Vec::with_capacity(notices.len() * 3);
     for notice in notices {
         let facts = notice.facts.text()?;
-        rows.extend(Channel::ALL.iter().map(|channel| (notice, *channel, facts.clone())));
+        let channels = notice.facts.kind().channels();
+        rows.extend(channels.iter().map(|channel| (notice, *channel, facts.clone())));
     }
     SCHEDULE
         .run(connection, &rows, |query, (notice, channel, facts)| {

@@ -80,6 +80,7 @@ impl Account {
             tag: String::new(),
             recipients: recipients.collect(),
             content: Bytes::from_static(b"Subject: Hello\r\n\r\nHi.\r\n"),
+            ip_pool_id: None,
             idempotency: None,
             nonce: None,
         }
@@ -140,6 +141,8 @@ pub fn outcome(
         key: MailKey { account_id: mail.account_id, message_id: mail.message_id, number: recipient.number },
         address: recipient.address.clone(),
         sender_id: mail.sender_id,
+        domain_id: mail.domain_id,
+        tag: mail.tag.clone(),
         day: mail.day,
         accepted_at: mail.accepted_at,
         recipient_count: mail.recipient_count,
@@ -155,5 +158,6 @@ pub fn outcome(
         code: Some(250),
         reply: "250 2.0.0 OK".to_owned(),
         next_due_at,
+        place: None,
     }
 }

@@ -207,7 +207,7 @@ const TABLES: [&str; 25] = [
     "sms",
     "station_message",
     "top_up",
-    "usage_day",
+    "outcome_day",
     "usage_hour",
     "invalid_address",
 ];

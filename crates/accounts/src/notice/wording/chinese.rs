@@ -3,6 +3,7 @@
 
 use indicia_domain::money::MoneyMicros;
 
+use super::chinese_quota;
 use super::figures::{Moment, money, number};
 use super::layout::{Letter, fitting_sms};
 use super::{Ended, PRODUCT, Recipient, Subject, Worded, expiring, lapsed, left_in_all, missing};
@@ -23,14 +24,20 @@ pub fn word(subject: &Subject, to: &Recipient) -> Worded {
             overdue(*due, *available, *prepaid_goes_on, to)
         }
         Subject::Restored { paid } => restored(*paid, to),
+        Subject::QuotaPaused(pause) => chinese_quota::paused(pause, to),
+        Subject::QuotaReleased { daily, by_operator } => chinese_quota::released(*daily, *by_operator, to),
+        Subject::QuotaRaised { old_daily, new_daily } => chinese_quota::raised(*old_daily, *new_daily, to),
+        Subject::QuotaLowered { old_daily, new_daily, reasons } => {
+            chinese_quota::lowered(*old_daily, *new_daily, reasons, to)
+        }
     }
 }
 
-fn mails(count: i64) -> String {
+pub(super) fn mails(count: i64) -> String {
     format!("{} 封", number(count))
 }
 
-fn letter(to: &Recipient) -> Letter {
+pub(super) fn letter(to: &Recipient) -> Letter {
     Letter::new(&if to.account_name.is_empty() {
         "您好：".into()
     } else {
@@ -38,7 +45,7 @@ fn letter(to: &Recipient) -> Letter {
     })
 }
 
-fn moment(moment: &Moment) -> String {
+pub(super) fn moment(moment: &Moment) -> String {
     format!("{}（{}）", moment.local, moment.zone)
 }
 

@@ -2,6 +2,7 @@
 
 use indicia_domain::money::MoneyMicros;
 
+use super::english_quota;
 use super::figures::{Moment, money, number};
 use super::layout::{Letter, fitting_sms};
 use super::{Ended, PRODUCT, Recipient, Subject, Worded, expiring, lapsed, left_in_all, missing};
@@ -22,6 +23,12 @@ pub fn word(subject: &Subject, to: &Recipient) -> Worded {
             overdue(*due, *available, *prepaid_goes_on, to)
         }
         Subject::Restored { paid } => restored(*paid, to),
+        Subject::QuotaPaused(pause) => english_quota::paused(pause, to),
+        Subject::QuotaReleased { daily, by_operator } => english_quota::released(*daily, *by_operator, to),
+        Subject::QuotaRaised { old_daily, new_daily } => english_quota::raised(*old_daily, *new_daily, to),
+        Subject::QuotaLowered { old_daily, new_daily, reasons } => {
+            english_quota::lowered(*old_daily, *new_daily, reasons, to)
+        }
     }
 }
 
@@ -31,7 +38,7 @@ fn counted(count: i64, noun: &str) -> String {
     format!("{} {noun}{ending}", number(count))
 }
 
-fn mails(count: i64) -> String {
+pub(super) fn mails(count: i64) -> String {
     counted(count, "mail")
 }
 
@@ -40,7 +47,7 @@ fn verb(count: i64, one: &'static str, many: &'static str) -> &'static str {
     if count == 1 { one } else { many }
 }
 
-fn letter(to: &Recipient) -> Letter {
+pub(super) fn letter(to: &Recipient) -> Letter {
     Letter::new(&if to.account_name.is_empty() {
         "Hello,".into()
     } else {
@@ -48,7 +55,7 @@ fn letter(to: &Recipient) -> Letter {
     })
 }
 
-fn moment(moment: &Moment) -> String {
+pub(super) fn moment(moment: &Moment) -> String {
     format!("{} ({})", moment.local, moment.zone)
 }
 

@@ -14,12 +14,23 @@ pub const SMS_PARTS_MAX: usize = 3;
 const SMS_NAMED_MAX: usize = 3;
 /// Characters of a name that somebody else gave.
 const NAME_CHARS_MAX: usize = 64;
+/// Characters of a sentence that somebody else wrote.
+const SENTENCE_CHARS_MAX: usize = 500;
 
 /// A given name on one line: no control characters, no line breaks, not endless.
 pub fn one_line(name: &str) -> String {
+    on_one_line(name, NAME_CHARS_MAX)
+}
+
+/// Somebody else's sentence on one line, not endless.
+pub fn one_sentence(text: &str) -> String {
+    on_one_line(text, SENTENCE_CHARS_MAX)
+}
+
+fn on_one_line(text: &str, chars_max: usize) -> String {
     let separators = |letter: char| letter.is_control() || letter.is_whitespace() || is_separator(letter);
-    let words: Vec<&str> = name.split(separators).filter(|word| !word.is_empty()).collect();
-    words.join(" ").chars().take(NAME_CHARS_MAX).collect()
+    let words: Vec<&str> = text.split(separators).filter(|word| !word.is_empty()).collect();
+    words.join(" ").chars().take(chars_max).collect()
 }
 
 /// Unicode's own line breaks, and the marks that turn the direction of what follows.

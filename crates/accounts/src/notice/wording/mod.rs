@@ -7,11 +7,13 @@
 //! One subject becomes three texts: a subject line and a plain-text body for e-mail and the console's inbox, and a
 //! short message. Packages that are due together share one notice, as a list in the order of their ends. The body
 //! names every package and breaks its lines at 78 columns. The short message names as many as three messages can
-//! carry, three at most, and says how many more there are. `english` and `chinese` hold the words, `figures`
-//! numbers and instants, `layout` lines and lengths.
+//! carry, three at most, and says how many more there are. `english` and `chinese` hold the words (those about quota
+//! in files of their own), `figures` numbers and instants, `layout` lines and lengths.
 
 mod chinese;
+mod chinese_quota;
 mod english;
+mod english_quota;
 mod figures;
 mod layout;
 #[cfg(test)]
@@ -19,6 +21,8 @@ mod tests;
 
 use indicia_domain::money::MoneyMicros;
 use indicia_domain::notice::{Language, NoticeKind};
+use indicia_domain::quota::evidence::{Measure, Reason};
+use indicia_domain::quota::rate::Ppm;
 use indicia_domain::time::UnixMicros;
 
 /// The name that short messages open with, since a telephone shows only a number.
@@ -46,6 +50,22 @@ pub struct LapsedPackage {
     pub lapsed: i64,
     pub ended_at: UnixMicros,
     /// IANA name of the zone in which the end was computed (R08).
+    pub zone: String,
+}
+
+/// A pause of sending (R22).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pause {
+    /// The operator's own words; `None`: the brake or a review made it.
+    pub operator_says: Option<String>,
+    pub reasons: Vec<Reason>,
+    /// The last so many minutes showed it; `None`: the week did.
+    pub minutes: Option<i64>,
+    /// Mails a day after it.
+    pub daily_after: i64,
+    /// When a review releases it; `None`: only an operator does.
+    pub released_at: Option<UnixMicros>,
+    /// IANA name of the account's zone.
     pub zone: String,
 }
 
@@ -98,6 +118,14 @@ pub enum Subject {
         /// What was due and is now paid.
         paid: MoneyMicros,
     },
+    /// R22.
+    QuotaPaused(Pause),
+    /// R22.
+    QuotaReleased { daily: i64, by_operator: bool },
+    /// R19. Mails a day.
+    QuotaRaised { old_daily: i64, new_daily: i64 },
+    /// R19. Mails a day, and why.
+    QuotaLowered { old_daily: i64, new_daily: i64, reasons: Vec<Reason> },
 }
 
 impl Subject {
@@ -110,6 +138,10 @@ impl Subject {
             Subject::CollectionAhead { .. } => NoticeKind::CollectionAhead,
             Subject::Overdue { .. } => NoticeKind::Overdue,
             Subject::Restored { .. } => NoticeKind::Restored,
+            Subject::QuotaPaused(_) => NoticeKind::QuotaPaused,
+            Subject::QuotaReleased { .. } => NoticeKind::QuotaReleased,
+            Subject::QuotaRaised { .. } => NoticeKind::QuotaRaised,
+            Subject::QuotaLowered { .. } => NoticeKind::QuotaLowered,
         }
     }
 }
@@ -169,6 +201,10 @@ impl Recipient {
         format!("{}/billing/bills/unpaid", self.console_url)
     }
 
+    fn reputation_page(&self) -> String {
+        format!("{}/reputation", self.console_url)
+    }
+
     fn balance_page(&self) -> String {
         format!("{}/billing/transactions", self.console_url)
     }
@@ -212,6 +248,14 @@ fn lapsed(packages: &[LapsedPackage]) -> Vec<Ended<'_>> {
 
 fn left_in_all(packages: &[Ended<'_>]) -> i64 {
     packages.iter().fold(0, |sum, package| sum.saturating_add(package.left))
+}
+
+/// What a short message has room for: the first line that was passed.
+fn first_past(reasons: &[Reason]) -> Option<(Measure, Ppm, Ppm)> {
+    reasons.iter().find_map(|reason| match reason {
+        Reason::Past { measure, rate, line, .. } => Some((*measure, rate.share(), *line)),
+        _ => None,
+    })
 }
 
 /// What is missing to pay `wanted`; nothing when enough is there.

@@ -1,3 +1,4 @@
+use indicia_domain::quota::rate::{Confidence, Rate};
 use indicia_domain::time::{DAY_MICROS, UnixMicros};
 use proptest::prelude::*;
 
@@ -146,6 +147,78 @@ fn r11_arrears_and_their_end() {
     assert_worded!("restored", Subject::Restored { paid: MoneyMicros(1_012_340_000) });
 }
 
+fn past(measure: Measure, events: i64, out_of: i64, line: i64) -> Reason {
+    let rate = Rate::new(events, out_of);
+    Reason::Past { measure, rate, line: Ppm(line), bound: rate.lower_bound(Confidence::Percent95) }
+}
+
+fn pause(reasons: Vec<Reason>, minutes: Option<i64>, released_at: Option<&str>) -> Pause {
+    Pause {
+        operator_says: None,
+        reasons,
+        minutes,
+        daily_after: 1_000,
+        released_at: released_at.map(at),
+        zone: "Asia/Shanghai".into(),
+    }
+}
+
+#[test]
+fn r22_a_pause_says_why_until_when_and_what_to_do() {
+    let invalid = past(Measure::Invalid, 400, 2_000, 100_000);
+    let by_brake = pause(vec![invalid.clone()], Some(60), Some("2026-11-30T00:00:00+08:00"));
+    assert_worded!("quota_paused_brake", Subject::QuotaPaused(by_brake));
+    let reported = past(Measure::Reported, 40, 3_000, 5_000);
+    assert_worded!(
+        "quota_paused_review_again",
+        Subject::QuotaPaused(pause(vec![invalid, reported], None, None))
+    );
+    let operator_says = Some("Traps of the national\r\nhotline were hit; ticket 4711.".to_owned());
+    let by_operator = Pause { operator_says, daily_after: 20_000, ..pause(Vec::new(), None, None) };
+    assert_worded!("quota_paused_operator", Subject::QuotaPaused(by_operator));
+}
+
+#[test]
+fn r22_a_release_says_with_what_quota_and_that_evidence_begins_anew() {
+    assert_worded!("quota_released", Subject::QuotaReleased { daily: 1_000, by_operator: false });
+    assert_worded!("quota_released_operator", Subject::QuotaReleased { daily: 20_000, by_operator: true });
+}
+
+#[test]
+fn r19_a_review_says_what_it_changed() {
+    assert_worded!("quota_raised", Subject::QuotaRaised { old_daily: 2_000, new_daily: 3_000 });
+    let reasons =
+        vec![past(Measure::NotArrived, 5_000, 20_000, 150_000), past(Measure::Reported, 90, 15_000, 3_000)];
+    assert_worded!("quota_lowered", Subject::QuotaLowered { old_daily: 3_000, new_daily: 2_000, reasons });
+}
+
+/// Every reason there is, so that none is without its words.
+fn every_reason() -> Vec<Reason> {
+    let (rate, line, bound) = (Rate::new(61, 2_000), Ppm(3_000), Ppm(29));
+    let measure = Measure::Reported;
+    vec![
+        Reason::TooFewRecipients { recipients: 1_199, needed: 2_200 },
+        Reason::Past { measure: Measure::Invalid, rate, line, bound },
+        Reason::Unproven { measure: Measure::NotArrived, rate, line, bound },
+        Reason::Barred { measure: Measure::NotArrived, rate, line: Ppm(50_000) },
+        Reason::Good { measure, rate, line },
+        Reason::LittleUsed { full_days: 2, needed: 3, full_use: Ppm::percent(80) },
+        Reason::WellUsed { full_days: 4, needed: 3, full_use: Ppm::percent(80) },
+        Reason::AtCeiling { level: 5 },
+        Reason::AtTop,
+        Reason::AtBottom,
+        Reason::Released,
+        Reason::PausedByOperator,
+        Reason::WaitsForOperator { pauses: 2, weeks: 8 },
+    ]
+}
+
+#[test]
+fn r23_every_reason_is_said_in_both_languages() {
+    let subject = Subject::QuotaLowered { old_daily: 3_000, new_daily: 2_000, reasons: every_reason() };
+    assert_worded!("quota_reasons", subject);
+}
+
 #[test]
 fn r14_the_end_is_shown_in_the_stored_zone() {
     let mut package = expiring_package(0, 10, at("2026-03-29T00:00:00+02:00"), 1);
@@ -193,6 +266,15 @@ fn the_usual_notice_is_one_short_message() {
             prepaid_goes_on: false,
         },
         Subject::Restored { paid: MoneyMicros(1_012_340_000) },
+        Subject::QuotaPaused(pause(vec![past(Measure::Invalid, 400, 2_000, 100_000)], Some(60), None)),
+        Subject::QuotaPaused(Pause { operator_says: Some("x".repeat(900)), ..pause(vec![], None, None) }),
+        Subject::QuotaReleased { daily: 100_000, by_operator: false },
+        Subject::QuotaRaised { old_daily: 60_000, new_daily: 100_000 },
+        Subject::QuotaLowered {
+            old_daily: 100_000,
+            new_daily: 60_000,
+            reasons: vec![past(Measure::NotArrived, 5_000, 20_000, 150_000)],
+        },
     ];
     for subject in subjects {
         for language in Language::ALL {
@@ -272,6 +354,27 @@ fn some_subjects() -> impl Strategy<Value = Subject> {
             prepaid_goes_on,
         }),
         money().prop_map(|paid| Subject::Restored { paid }),
+        some_quota_subjects(),
+    ]
+}
+
+fn some_quota_subjects() -> impl Strategy<Value = Subject> {
+    let reasons = || prop::collection::vec(prop::sample::select(every_reason()), 0..6);
+    let daily = || 0i64..2_000_000_000;
+    let says = prop::option::of("([A-Za-z]{1,12}[ ,\n]){0,90}");
+    let pause =
+        (says, reasons(), prop::option::of(1i64..1_441), daily(), prop::option::of(any::<i64>()), zones());
+    prop_oneof![
+        pause.prop_map(|(operator_says, reasons, minutes, daily_after, released_at, zone)| {
+            let released_at = released_at.map(UnixMicros);
+            Subject::QuotaPaused(Pause { operator_says, reasons, minutes, daily_after, released_at, zone })
+        }),
+        (daily(), any::<bool>())
+            .prop_map(|(daily, by_operator)| Subject::QuotaReleased { daily, by_operator }),
+        (daily(), daily()).prop_map(|(old_daily, new_daily)| Subject::QuotaRaised { old_daily, new_daily }),
+        (daily(), daily(), reasons()).prop_map(|(old_daily, new_daily, reasons)| {
+            Subject::QuotaLowered { old_daily, new_daily, reasons }
+        }),
     ]
 }
 
@@ -320,6 +423,16 @@ fn must_say(subject: &Subject) -> Vec<String> {
             vec![figures::money("USD", *due), figures::money("USD", *available)]
         }
         Subject::Restored { paid } => vec![figures::money("USD", *paid)],
+        Subject::QuotaPaused(pause) => {
+            let until = pause.released_at.as_ref().map(|at| end(at, &pause.zone));
+            let until = until.into_iter().flat_map(|[local, zone, _]| [local, zone]);
+            until.chain([figures::number(pause.daily_after)]).collect()
+        }
+        Subject::QuotaReleased { daily, .. } => vec![figures::number(*daily)],
+        Subject::QuotaRaised { old_daily, new_daily }
+        | Subject::QuotaLowered { old_daily, new_daily, .. } => {
+            vec![figures::number(*old_daily), figures::number(*new_daily)]
+        }
     }
 }
 
@@ -331,7 +444,13 @@ proptest! {
         for said in must_say(&subject) {
             prop_assert!(worded.body.contains(&said), "{said} is not in\n{}", worded.body);
         }
-        let pages = to.console_url.clone() + "/billing/";
+        let pages = match subject {
+            Subject::QuotaPaused(_)
+            | Subject::QuotaReleased { .. }
+            | Subject::QuotaRaised { .. }
+            | Subject::QuotaLowered { .. } => to.console_url.clone() + "/reputation\n",
+            _ => to.console_url.clone() + "/billing/",
+        };
         prop_assert!(worded.body.contains(&pages));
         prop_assert!(worded.body.ends_with('\n') && !worded.body.contains('\r'));
         prop_assert!(!worded.subject.contains('\n') && !worded.sms.contains('\n'));

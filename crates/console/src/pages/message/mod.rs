@@ -14,6 +14,7 @@ use indicia_store::message::{Message, RecipientRow, Timeline};
 
 use super::{
     Fact,
+    operator::reputation::report,
     mails::{state_badge, subject_or_none},
 };
 use crate::{
@@ -57,6 +58,8 @@ struct MessagePage {
     charged_text: String,
     charges: Vec<ChargeRow>,
     recipients: Vec<RecipientView>,
+    /// For operators: to a report of this mail by hand.
+    report_href: Option<String>,
 }
 
 /// `GET /accounts/{account_id}/mails/{message_id}`
@@ -73,6 +76,7 @@ pub async fn show(
     page(&MessagePage {
         shell: view.shell(&state, Place::MailLog, &subject).with_crumbs(crumbs),
         id: message_id,
+        report_href: view.viewer.is_operator().then(|| report::href_of(message_id)),
         accepted_at: view.zone.moment(story.message.accepted_at),
         badges: badges(&story.recipients),
         facts: facts(&view, &story.message),
@@ -116,7 +120,7 @@ fn facts(view: &AccountView, message: &Message) -> Vec<Fact> {
     ];
     if message.refused_count > 0 {
         let text = format!(
-            "{} in the invalid-address library; neither counted nor charged",
+            "{} on a list of invalid or blocked addresses; neither counted nor charged",
             format::counted(message.refused_count, "recipient")
         );
         facts.push(Fact::text("Refused at intake", text));

@@ -43,12 +43,12 @@ impl Step {
     }
 }
 
-/// How admission marks a recipient that it did not accept.
-const REFUSED_AT_INTAKE: &str = "SysIncomingInvRcpt";
+/// How admission begins what it says of a recipient that it did not accept.
+const REFUSED_AT_INTAKE: &str = "refused at intake: ";
 
 /// The steps of `recipient`'s mail in the order of time.
 pub fn of(view: &AccountView, story: &Timeline, recipient: &RecipientRow) -> Vec<Step> {
-    if recipient.classification == REFUSED_AT_INTAKE {
+    if was_refused(recipient) {
         return present(view, story, recipient).into_iter().collect();
     }
     let mut steps = vec![(story.message.accepted_at, accepted(view, story))];
@@ -211,12 +211,9 @@ fn present(view: &AccountView, story: &Timeline, recipient: &RecipientRow) -> Op
     let at = recipient.updated_at.max(story.message.accepted_at);
     match recipient.state {
         MailState::Waiting => Some(waiting(view, recipient)),
-        MailState::InvalidAddress if recipient.classification == REFUSED_AT_INTAKE => {
-            let mut step = Step::new(view, at, tone, "Refused at intake: invalid address");
-            step.lines.push(
-                "It was in the invalid-address library when the mail came; neither counted nor charged."
-                    .into(),
-            );
+        MailState::InvalidAddress | MailState::Failed if was_refused(recipient) => {
+            let mut step = Step::new(view, at, tone, refusal(&recipient.classification));
+            step.lines.push(sentence(&recipient.reply[REFUSED_AT_INTAKE.len()..]));
             Some(step)
         }
         MailState::InvalidAddress => {
@@ -237,6 +234,24 @@ fn present(view: &AccountView, story: &Timeline, recipient: &RecipientRow) -> Op
         }
         MailState::Delivered | MailState::Cancelled => None,
     }
+}
+
+/// No remote server can have said so: there was no attempt.
+fn was_refused(recipient: &RecipientRow) -> bool {
+    recipient.attempts == 0 && recipient.reply.starts_with(REFUSED_AT_INTAKE)
+}
+
+fn refusal(classification: &str) -> &'static str {
+    match classification {
+        "SysOutRecipientUnsubscribed" => "Refused at intake: the recipient has unsubscribed",
+        "SysOutRecipientReportedSpam" => "Refused at intake: the recipient has reported spam",
+        _ => "Refused at intake: invalid address",
+    }
+}
+
+fn sentence(words: &str) -> String {
+    let mut letters = words.chars();
+    letters.next().map_or(String::new(), |first| format!("{}{}.", first.to_uppercase(), letters.as_str()))
 }
 
 fn waiting(view: &AccountView, recipient: &RecipientRow) -> Step {

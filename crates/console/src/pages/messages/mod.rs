@@ -75,6 +75,10 @@ pub fn kind_badge(kind: &str) -> Badge {
         Ok(NoticeKind::CollectionAhead) => (Tone::Warn, "Bills to be paid"),
         Ok(NoticeKind::Overdue) => (Tone::Bad, "Overdue"),
         Ok(NoticeKind::Restored) => (Tone::Good, "Sending again"),
+        Ok(NoticeKind::QuotaPaused) => (Tone::Bad, "Sending paused"),
+        Ok(NoticeKind::QuotaReleased) => (Tone::Good, "Pause is over"),
+        Ok(NoticeKind::QuotaRaised) => (Tone::Good, "Quota raised"),
+        Ok(NoticeKind::QuotaLowered) => (Tone::Warn, "Quota lowered"),
         Err(_) => (Tone::Info, kind),
     };
     Badge::new(tone, label)

@@ -7,6 +7,7 @@ pub mod hand;
 pub mod month;
 pub mod notices;
 pub mod prices;
+pub mod reputation;
 
 use axum::{extract::FromRequestParts, http::request::Parts};
 

@@ -8,7 +8,7 @@ use crate::{
     components::{Note, Tone},
     format,
     session::viewer::AccountView,
-    shell::DIRECTMAIL,
+    shell::{DIRECTMAIL, REPUTATION},
 };
 
 /// How early an end with mails left is worth a line here: the first lead of the notices (R14).
@@ -26,8 +26,9 @@ pub fn notes(state: &ConsoleState, view: &AccountView, facts: &Facts) -> Vec<Not
 }
 
 fn status(facts: &Facts) -> Option<Note> {
-    // An overdue account is told so on every page, above this.
-    let status = facts.numbers.status.0 & !AccountStatus::OVERDUE.0;
+    // An account that is overdue or paused is told so on every page, above this.
+    let told = AccountStatus::OVERDUE.0 | AccountStatus::RESTRICTED.0;
+    let status = facts.numbers.status.0 & !told;
     if status != AccountStatus::NORMAL.0 {
         let text = "The operator has stopped sending for this account. Ask there what has to be done.";
         return Some(Note::new(Tone::Bad, "The account cannot send", text));
@@ -61,7 +62,8 @@ fn quota(view: &AccountView, facts: &Facts) -> Option<Note> {
             "Further requests are refused until {resets}. Packages do not raise the quota; a good sending history does, \
              week by week."
         );
-        return Some(Note::new(Tone::Bad, "Today's quota is used up", text));
+        let note = Note::new(Tone::Bad, "Today's quota is used up", text);
+        return Some(note.with_link(view.href(REPUTATION), "See what raises it"));
     }
     if facts.quota_used.saturating_mul(5) >= facts.numbers.daily_quota.saturating_mul(4) {
         let text = format!("{} left until {resets}.", format::mails_noun(facts.quota_left));

@@ -9,15 +9,17 @@ use indicia_domain::{
     time::{civil_date, local_day, local_month},
 };
 use indicia_store::{
-    account::{AccountNumbers, QuotaEvent},
+    account::AccountNumbers,
     message::LogQuery,
     outcome::DayUsage,
     package::{PackageFilter, PackageRow},
+    quota::QuotaEvent,
 };
 
 use super::{
     left::Left,
     mails::{MailRow, day_number, no_mail_yet},
+    reputation::who,
     status::Parts,
 };
 use crate::{
@@ -27,7 +29,7 @@ use crate::{
     error::{ConsoleError, page},
     format::{self, Moment},
     session::viewer::AccountView,
-    shell::{DIRECTMAIL, Place, Shell},
+    shell::{DIRECTMAIL, Place, REPUTATION, Shell},
 };
 
 mod attention;
@@ -52,7 +54,7 @@ struct QuotaCard {
 /// A change of the quota, as an operator or a review made it (R23).
 struct QuotaChange {
     at: Moment,
-    who: &'static str,
+    who: String,
     from: String,
     to: String,
     reason: String,
@@ -98,6 +100,7 @@ struct OverviewPage {
     rows: Vec<MailRow>,
     empty: Option<Empty>,
     quota_changes: Vec<QuotaChange>,
+    reputation_href: String,
 }
 
 /// What the overview is made from.
@@ -177,6 +180,7 @@ pub async fn show(State(state): State<ConsoleState>, view: AccountView) -> Resul
         mails_href: view.href("/mails"),
         empty: latest.is_empty().then(|| no_mail_yet(&view)),
         rows: latest.iter().map(|row| MailRow::of(&view, row)).collect(),
+        reputation_href: view.href(REPUTATION),
         quota_changes: changes.iter().map(|change| quota_change(&view, change)).collect(),
     })
 }
@@ -184,7 +188,7 @@ pub async fn show(State(state): State<ConsoleState>, view: AccountView) -> Resul
 fn quota_change(view: &AccountView, change: &QuotaEvent) -> QuotaChange {
     QuotaChange {
         at: view.zone.moment(change.at),
-        who: if change.kind == "operator" { "an operator" } else { "the weekly review" },
+        who: who(change),
         from: format::mails(change.old_daily),
         to: format::mails(change.new_daily),
         reason: change.reason.clone(),

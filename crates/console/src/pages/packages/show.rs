@@ -341,5 +341,9 @@ fn notice_text(kind: NoticeKind, lead_days: i64) -> String {
         NoticeKind::CollectionAhead => "Bills are about to be collected".into(),
         NoticeKind::Overdue => "Overdue".into(),
         NoticeKind::Restored => "Sending restored".into(),
+        NoticeKind::QuotaPaused => "Sending paused".into(),
+        NoticeKind::QuotaReleased => "Sending goes on".into(),
+        NoticeKind::QuotaRaised => "Quota raised".into(),
+        NoticeKind::QuotaLowered => "Quota lowered".into(),
     }
 }

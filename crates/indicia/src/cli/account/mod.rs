@@ -3,6 +3,7 @@
 mod contact;
 mod list;
 mod money;
+mod protection;
 mod show;
 
 use clap::Subcommand;
@@ -57,6 +58,15 @@ Examples:
 
 Without an option the contact is shown. In-station messages cannot be switched off. An account that tells no
 telephone gets no SMS, whatever the switch says.";
+
+const PROTECTION_EXAMPLES: &str = "\
+Examples:
+  indicia account protection 1000000000000001
+  indicia account protection 1000000000000001 off
+
+While protection is on, API calls and SMTP mail of the account are taken from the listed addresses only; its owner keeps
+the list with AddIpfilter. Console log-ins are not affected. A server that runs admits everybody again at once
+after 'off', and refuses strangers within 3 seconds after 'on'. An empty list cannot be switched on.";
 
 #[derive(Subcommand)]
 pub enum AccountCommand {
@@ -145,6 +155,9 @@ pub enum AccountCommand {
     /// Show or change where and how an account is told things (R14).
     #[command(after_help = CONTACT_EXAMPLES)]
     Contact(contact::Arguments),
+    /// List what an account's IP protection admits, or switch it on or off.
+    #[command(after_help = PROTECTION_EXAMPLES)]
+    Protection(protection::Arguments),
     /// Everything of one account: status, contact, quota, money, packages.
     Show {
         /// The account's id, as `indicia account list` shows it.
@@ -194,6 +207,7 @@ pub async fn run(command: AccountCommand) -> Done {
             opened.finish(done).await
         }
         AccountCommand::Contact(arguments) => contact::run(arguments).await,
+        AccountCommand::Protection(arguments) => protection::run(arguments).await,
         AccountCommand::Show { account_id, json, file } => {
             let opened = file.open().await?;
             let done = show::run(&opened, account_id, json).await;

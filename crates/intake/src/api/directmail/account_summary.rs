@@ -12,6 +12,9 @@ pub async fn describe(call: &Call<'_>) -> Result<Value, ApiError> {
     let store = &call.api.store;
     let (account_id, zone) = (call.account_id, call.zone().await?);
     let numbers = store.account_numbers(account_id).await?.ok_or_else(ApiError::internal)?;
+    let standing = store.quota_standing(account_id).await?.ok_or_else(ApiError::internal)?;
+    // R20: the user's own ceiling is the highest level that reviews raise to.
+    let level_max = standing.ceiling_level.unwrap_or_else(|| store.quota_policy().ladder.top());
     let domains = store.domains(account_id).await?.len();
     let senders = store.senders(account_id).await?.len();
     let day = local_day(&zone, call.now);
@@ -21,7 +24,7 @@ pub async fn describe(call: &Call<'_>) -> Result<Value, ApiError> {
         "DailyQuota": numbers.daily_quota,
         "MonthQuota": numbers.daily_quota.saturating_mul(MONTH_DAYS),
         "QuotaLevel": numbers.quota_level,
-        "MaxQuotaLevel": call.api.settings.quota_level_max,
+        "MaxQuotaLevel": level_max,
         "RemainFreeQuota": numbers.free_left,
         "DailyRemainFreeQuota": free.available(day.number, call.api.settings.policy.free_daily_mails),
         "UserStatus": numbers.status.0,

@@ -1,11 +1,12 @@
 //! SingleSendMail: one mail to at most 100 recipients, accepted, counted and charged before it is answered.
 //!
 //! Order of checks: what must be there, what this server does not do yet, content, recipients, sender, and then in one
-//! transaction the invalid-address library, the account's status, arrears and quota (R01 to R09, R17, R26).
+//! transaction the lists that refuse recipients, the account's status, arrears and quota (R01 to R09, R17, R26).
 //! Nothing is written unless all of them pass.
 
 use indicia_domain::mail::Via;
 use indicia_domain::mail::admission::Refusal;
+use indicia_domain::mail::suppression::{Listed, ListedCounts};
 use indicia_domain::quota::OverQuota;
 use indicia_smtp::address::Mailbox;
 use indicia_store::admission::{Admitted, IdempotencyKey, Submission, SubmitError};
@@ -13,6 +14,7 @@ use indicia_store::directory::{SendType, Sender};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use super::ip_pool;
 use crate::api::call::Call;
 use crate::api::protocol::parameters::{Origin, shown};
 use crate::api::protocol::throttle::too_often;
@@ -64,6 +66,7 @@ pub async fn single_send_mail(call: &Call<'_>) -> Result<Value, ApiError> {
     if wanted.use_configured_reply && wanted.content.reply_to.is_none() && !sender.reply_address.is_empty() {
         wanted.content.reply_to = Mailbox::parse(&sender.reply_address).ok().map(|mailbox| (None, mailbox));
     }
+    let ip_pool_id = ip_pool::of_mail(call).await?;
     let message_id = call.api.store.next_id().await?;
     let letterhead = Letterhead { message_id, date: call.now, from: &from, to: &wanted.to, cc: &wanted.cc };
     let content = compose(&letterhead, &wanted.content);
@@ -78,6 +81,7 @@ pub async fn single_send_mail(call: &Call<'_>) -> Result<Value, ApiError> {
         tag: wanted.tag.to_owned(),
         recipients: envelope([&wanted.to[..], &wanted.cc[..], &wanted.bcc[..]]),
         content: content.into(),
+        ip_pool_id,
         idempotency: call
             .idempotency_key
             .map(|key| IdempotencyKey { key: key.to_owned(), content_hash: request_hash(call.parameters) }),
@@ -178,9 +182,6 @@ fn refuse_unsupported(parameters: &Parameters) -> Result<(), ApiError> {
             "Template",
             "send the finished text in HtmlBody or TextBody",
         ));
-    }
-    if parameters.text("IpPoolId").is_some() {
-        return Err(ApiError::unsupported_parameter("IpPoolId", "this server has no IP pools"));
     }
     for name in UNSUBSCRIBE {
         match parameters.text(name) {
@@ -317,6 +318,7 @@ fn bad_recipients(why: RecipientsError) -> ApiError {
 fn refused(call: &Call<'_>, error: SubmitError) -> ApiError {
     match error {
         SubmitError::Refused(refusal) => not_admitted(refusal),
+        SubmitError::Listed { refused } => all_listed(&refused),
         SubmitError::IdempotencyConflict => idempotency_conflict(),
         SubmitError::NonceReplayed => signature::replayed_nonce(),
         SubmitError::Overloaded => too_often("SingleSendMail", OVERLOAD_RETRY_MS),
@@ -357,12 +359,40 @@ fn not_admitted(refusal: Refusal) -> ApiError {
             format!("The account cannot send: its status is {status} (1 frozen, 4 restricted, 8 deleted)."),
             "Ask the operator of this server.",
         ),
-        Refusal::NoRecipients => ApiError::bad_request(
-            "InvalidToAddress.Spam",
-            "Sendmail rejected by invalid address: every recipient is in the invalid-address library.",
-            "See QueryInvalidAddress; DeleteInvalidAddress removes an address that has become valid.",
+        over @ Refusal::OverAllowance { .. } => ApiError::bad_request(
+            "InvalidSendMail.Quota",
+            format!("Sendmail rejected: {over}. Nothing of the request was accepted."),
+            "Send fewer mails as this domain or address for now; its allowance grows while its mail arrives.",
         ),
+        // The documented code for a refusal by the state of the user (dossier 4.2).
+        paused @ Refusal::Paused(_) => ApiError::bad_request(
+            "InvalidSendMail.Spam",
+            format!(
+                "Sendmail rejected by spam filter: {paused}. Nothing of the request was accepted; mail that was accepted \
+                 before is still delivered."
+            ),
+            "Stop what caused the pause; the next review or the operator of this server releases it.",
+        ),
+        Refusal::NoRecipients => {
+            ApiError::bad_request("InvalidToAddress", "The mail has no recipient.", "Give one.")
+        }
     }
+}
+
+/// R03: every recipient is on a list.
+fn all_listed(refused: &[(usize, Listed)]) -> ApiError {
+    let counts: ListedCounts = refused.iter().map(|(_, listed)| *listed).collect();
+    let mut remedies: Vec<&str> = refused.iter().map(|(_, listed)| listed.remedy()).collect();
+    remedies.sort_unstable();
+    remedies.dedup();
+    let (code, by) = match counts.are_all_blocked() {
+        true => ("InvalidToAddress.Blocked", "the block list"),
+        false => ("InvalidToAddress.Spam", "invalid address"),
+    };
+    let message = format!(
+        "Sendmail rejected by {by}: every recipient is refused: {counts}. Nothing was counted or charged."
+    );
+    ApiError::bad_request(code, message, format!("To write to them again: {}.", remedies.join("; ")))
 }
 
 fn over_quota(over: &OverQuota) -> ApiError {

@@ -5,7 +5,7 @@
 //! clients that branch on them go on working. A [`Kind::Business`] refusal of the billing API (2017-12-14) is
 //! answered with HTTP 200 and `Success=false`, as its SDK expects; everything else is a 4xx or 5xx.
 //!
-//! Order of precedence: size, parameters that cannot be read, signature (form, date, key, match, nonce),
+//! Order of precedence: size, parameters that cannot be read, signature (form, date, key, match, nonce), IP protection,
 //! version, action, throttle, then the action's own checks in the order of its parameters.
 
 use std::borrow::Cow;

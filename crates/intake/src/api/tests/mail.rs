@@ -123,7 +123,7 @@ async fn r17_over_quota_is_refused_whole_with_quota_used_and_reset() {
     let server = Server::start().await;
     let client = server.account("ann").await;
     client.sender(SENDER).await;
-    server.store.set_daily_quota(client.account_id, 5, None, "test").await.unwrap();
+    server.store.set_daily_quota(client.account_id, 5, "test", &indicia_store::audit::Actor::system("test")).await.unwrap();
     client.form("SingleSendMail", &mail("a@y.example,b@y.example", &[])).await.ok();
     let before = client.snapshot().await;
     let answer =
@@ -213,6 +213,8 @@ async fn deliver(server: &Server) {
                 },
                 address: recipient.address.clone(),
                 sender_id: mail.sender_id,
+                domain_id: mail.domain_id,
+                tag: mail.tag.clone(),
                 day: mail.day,
                 accepted_at: mail.accepted_at,
                 recipient_count: mail.recipient_count,
@@ -228,6 +230,7 @@ async fn deliver(server: &Server) {
                 code: Some(code),
                 reply: reply.into(),
                 next_due_at: None,
+                place: None,
             };
             server.store.commit_outcomes(&[outcome]).await.unwrap();
         }

@@ -52,7 +52,7 @@ const MAILS: &[(Pairs, u16, &str, &str)] = &[
     (&[("ClickTrace", "1")], 400, "UnsupportedOperation", "ClickTrace"),
     (&[("ClickTrace", "yes")], 400, "InvalidParameter", "ClickTrace"),
     (&[("Template", r#"{"TemplateId":"1"}"#)], 400, "UnsupportedOperation", "Template"),
-    (&[("IpPoolId", "e4")], 400, "UnsupportedOperation", "IpPoolId"),
+    (&[("IpPoolId", "e4")], 404, "InvalidIpPool.NotFound", "e4"),
     (&[("UnSubscribeLinkType", "zh-cn")], 400, "UnsupportedOperation", "UnSubscribeLinkType"),
     (&[("UnSubscribeFilterLevel", "mailfrom")], 400, "UnsupportedOperation", "UnSubscribeFilterLevel"),
     (

@@ -21,7 +21,7 @@ use indicia_store::{Store, StoreError};
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
-use super::cache::{Cache, TIME_TO_LIVE};
+use crate::cache::{Cache, TIME_TO_LIVE};
 use memory::Memory;
 pub use throttle::LoginLimits;
 use throttle::{Pause, Throttle};

@@ -1,6 +1,7 @@
 //! Answers of the database that are good for a moment, so that a busy connection does not ask for every mail.
 //!
-//! Only good news is kept: what was refused is asked again, so that whatever its owner does about it works at once.
+//! Whoever keeps answers here keeps good news only, or trusts the good ones only: what was refused is asked again, so
+//! that whatever its owner does about it works at once.
 
 use std::borrow::Borrow;
 use std::collections::HashMap;
@@ -8,23 +9,23 @@ use std::hash::Hash;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long an answer is good: what an owner takes back (a deleted address, a changed password) takes effect after
-/// so much time.
-pub(super) const TIME_TO_LIVE: Duration = Duration::from_secs(1);
+/// How long an answer is good to a submission: what an owner takes back (a deleted address, a changed password) takes
+/// effect after so much time.
+pub(crate) const TIME_TO_LIVE: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
-pub(super) struct Cache<K, V> {
+pub(crate) struct Cache<K, V> {
     time_to_live: Duration,
     entries_max: usize,
     entries: Mutex<HashMap<K, (Instant, V)>>,
 }
 
 impl<K: Eq + Hash, V: Clone> Cache<K, V> {
-    pub(super) fn new(time_to_live: Duration, entries_max: usize) -> Self {
+    pub(crate) fn new(time_to_live: Duration, entries_max: usize) -> Self {
         Cache { time_to_live, entries_max, entries: Mutex::default() }
     }
 
-    pub(super) fn get<Q>(&self, key: &Q) -> Option<V>
+    pub(crate) fn get<Q>(&self, key: &Q) -> Option<V>
     where
         K: Borrow<Q>,
         Q: Eq + Hash + ?Sized,
@@ -36,7 +37,7 @@ impl<K: Eq + Hash, V: Clone> Cache<K, V> {
             .map(|(_, value)| value.clone())
     }
 
-    pub(super) fn put(&self, key: K, value: V) {
+    pub(crate) fn put(&self, key: K, value: V) {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         if entries.len() >= self.entries_max {
             entries.retain(|_, (kept_at, _)| kept_at.elapsed() < self.time_to_live);
