@@ -115,7 +115,7 @@ impl Provider {
     pub fn of_mx_host(host: &str) -> Provider {
         let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
         let is_under = |zone: &&str| host.strip_suffix(*zone).is_some_and(|rest| rest.ends_with('.'));
-        let found = MX_ZONES.iter().find(|(_, zones)| zones.iter().any(|zone| is_under(zone)));
+        let found = MX_ZONES.iter().find(|(_, zones)| zones.iter().any(is_under));
         found.map_or(Provider::Others, |(provider, _)| *provider)
     }
 }
