@@ -17,7 +17,7 @@ pytestmark = pytest.mark.e2e
 ME = f"{pwd.getpwuid(os.getuid()).pw_name} (uid {os.getuid()})"
 
 COMMANDS = ["demo", "serve", "account create", "account credit", "operator create", "quota set", "domain verify",
-            "package list", "message show", "ledger verify", "config check"]
+            "package list", "message show", "ledger verify", "config check", "ip assign", "ip list", "ip warmup", "ip release"]
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])

@@ -6,5 +6,6 @@
 pub mod acs3;
 pub mod clock;
 pub mod content;
+pub mod database;
 pub mod latency;
 pub mod wire;

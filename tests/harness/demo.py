@@ -1,5 +1,6 @@
 """A running `indicia demo` and what it printed. Only the demo's clock can be moved."""
 
+import os
 import re
 import subprocess
 import threading
@@ -17,7 +18,8 @@ STARTS_MAX = 4
 class Demo:
     """Two demos that start at the same moment can find the same port free: the one that comes second is started again."""
 
-    def __init__(self, *arguments):
+    def __init__(self, *arguments, env: dict | None = None):
+        self.env = {**os.environ, **(env or {})}
         for _ in range(STARTS_MAX):
             self._start(arguments)
             if self.process.poll() is None or "listen" not in "".join(self.errors):
@@ -26,7 +28,7 @@ class Demo:
 
     def _start(self, arguments):
         self.process = subprocess.Popen([BINARY, "demo", *map(str, arguments)], stdout=subprocess.PIPE,
-                                        stderr=subprocess.PIPE, text=True)
+                                        stderr=subprocess.PIPE, text=True, env=self.env)
         self.lines: list[str] = []
         self.ready = threading.Event()
         self.errors: list[str] = []

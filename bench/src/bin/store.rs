@@ -71,7 +71,9 @@ async fn account(store: &Store) -> Result<i64, Box<dyn std::error::Error + Send 
         access_key_secret: String::new(),
     };
     let account_id = store.create_account(&new, &Policy::default()).await?;
-    store.set_daily_quota(account_id, 1_000_000_000, "bench", &indicia_store::audit::Actor::system("test")).await?;
+    store
+        .set_daily_quota(account_id, 1_000_000_000, "bench", &indicia_store::audit::Actor::system("test"))
+        .await?;
     Ok(account_id)
 }
 
@@ -114,6 +116,7 @@ fn submission(account_id: i64, message_id: i64, content: Bytes) -> Submission {
         tag: String::new(),
         recipients: vec![Recipient::new("someone", "example.net", "example.net")],
         content,
+        ip_pool_id: None,
         idempotency: None,
         nonce: None,
     }
@@ -161,6 +164,7 @@ fn outcomes_of(mail: &QueuedMail) -> impl Iterator<Item = Outcome> + '_ {
         code: Some(250),
         reply: "250 2.0.0 Ok".to_owned(),
         next_due_at: None,
+        place: None,
     })
 }
 

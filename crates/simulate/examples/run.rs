@@ -6,15 +6,24 @@ use indicia_simulate::regime::Regime;
 use indicia_simulate::{picture, sweep, table};
 
 fn main() {
-    let args: HashMap<String, String> =
-        std::env::args().skip(1).filter_map(|a| a.split_once('=').map(|(a, b)| (a.to_owned(), b.to_owned()))).collect();
+    let args: HashMap<String, String> = std::env::args()
+        .skip(1)
+        .filter_map(|a| a.split_once('=').map(|(a, b)| (a.to_owned(), b.to_owned())))
+        .collect();
     let seeds: u64 = args.get("seeds").map_or(4, |s| s.parse().unwrap());
     let weeks: i64 = args.get("weeks").map_or(26, |s| s.parse().unwrap());
     let mut regimes = vec![Regime::standard()];
     if !args.contains_key("alone") {
         regimes.extend([Regime::Unlimited, Regime::Fixed(50_000)]);
     }
-    let comparison = Comparison { regimes, seeds: 1..=seeds, weeks, operators: Default::default(), assumptions: Default::default(), threads: None };
+    let comparison = Comparison {
+        regimes,
+        seeds: 1..=seeds,
+        weeks,
+        operators: Default::default(),
+        assumptions: Default::default(),
+        threads: None,
+    };
     let dir = args.get("svg");
     let save = |p: &picture::Picture| {
         if let Some(dir) = dir {

@@ -1,8 +1,8 @@
 //! An account of the service in the simulated world: the real rules, with the world's mails.
 //!
-//! Admission is [`Allowance::take`] (R17) and [`Warming`] (R24), the week is judged by [`review`] (R19 to R21) and the last hours
-//! by [`brake`] (R22), the very functions that the server runs. Here is only what the server's store does around them:
-//! counting, applying a decision, pausing and releasing.
+//! Admission is [`Allowance::take`] (R17) and [`Warming`] (R24), the week is judged by [`review`] (R19 to R21) and
+//! the last hours by [`brake`] (R22), the very functions that the server runs. Here is only what the server's
+//! store does around them: counting, applying a decision, pausing and releasing.
 
 use indicia_domain::mail::provider::Provider;
 use indicia_domain::quota::Allowance;
@@ -65,7 +65,7 @@ pub struct Account {
 impl Account {
     pub fn new(regime: &Regime, days: usize) -> Account {
         let (policy, daily) = match regime {
-            Regime::Policy { policy, .. } => (Some(policy.clone()), policy.initial_daily()),
+            Regime::Policy { policy, .. } => (Some(QuotaPolicy::clone(policy)), policy.initial_daily()),
             Regime::Unlimited => (None, UNLIMITED_DAILY),
             Regime::Fixed(daily) => (None, *daily),
         };
@@ -258,7 +258,11 @@ impl Account {
             daily_mails: self.allowance.daily_mails,
             level: self.level,
             ceiling_level: None,
-            paused: self.pause.map(|pause| Paused { since: instant(pause.since_step), lately, by_operator: false }),
+            paused: self.pause.map(|pause| Paused {
+                since: instant(pause.since_step),
+                lately,
+                by_operator: false,
+            }),
             evidence: self.book.week(step, addresses),
         };
         let decision = review(&policy, &dossier);

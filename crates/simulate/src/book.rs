@@ -1,8 +1,9 @@
 //! What an account's mail shows, counted as the server counts it.
 //!
-//! Everything counts in the five minutes in which it becomes known, except `blamed` and `accused`: reports and verdicts
-//! by the five minutes in which their mail was accepted (R22). The book keeps the last 24 hours in such slices with running sums for the
-//! brake's windows, and whole days for the review. What was before the last release counts for nothing.
+//! Everything counts in the five minutes in which it becomes known, except `blamed` and `accused`: reports and
+//! verdicts by the five minutes in which their mail was accepted (R22). The book keeps the last 24 hours in such
+//! slices with running sums for the brake's windows, and whole days for the review. What was before the last
+//! release counts for nothing.
 
 use indicia_domain::quota::brake::{Readings, Window};
 use indicia_domain::quota::evidence::{Counts, DayUse, Evidence};

@@ -6,8 +6,8 @@ use crate::sender::{List, Profile, Rhythm, STEPS_PER_DAY, STEPS_PER_HOUR, STEPS_
 
 /// Steady mail over the day, by hour: little at night, most in the evening. Assumed.
 const HOURS: [f64; 24] = [
-    0.3, 0.2, 0.1, 0.1, 0.1, 0.2, 0.5, 0.8, 1.2, 1.4, 1.5, 1.5, 1.4, 1.4, 1.4, 1.4, 1.4, 1.4, 1.5, 1.6, 1.6, 1.3, 0.8,
-    0.5,
+    0.3, 0.2, 0.1, 0.1, 0.1, 0.2, 0.5, 0.8, 1.2, 1.4, 1.5, 1.5, 1.4, 1.4, 1.4, 1.4, 1.4, 1.4, 1.5, 1.6, 1.6,
+    1.3, 0.8, 0.5,
 ];
 /// Steady mail over the week, from Monday. Assumed.
 const WEEKDAYS: [f64; 7] = [1.1, 1.1, 1.1, 1.0, 1.0, 0.8, 0.9];

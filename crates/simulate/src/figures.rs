@@ -149,8 +149,8 @@ impl Figures {
         total
     }
 
-    /// Mails of other senders that did not arrive because of the bad ones: for every good and middling sender what it
-    /// sent times the arrival that it lacks against the same run without the bad ones.
+    /// Mails of good senders that did not arrive because of the bad ones: for each what it sent, times the arrival that
+    /// it lacks against the same run without the bad ones.
     pub fn harm(&self, without_bad: &Figures) -> f64 {
         let pairs = self.tallies.iter().zip(&without_bad.tallies).zip(&self.kinds);
         pairs
@@ -171,7 +171,9 @@ impl Figures {
         };
         for tally in &self.tallies {
             let Tally { accepted, inbox, folder, trapped, invalid, spam, failed, deferred, .. } = *tally;
-            [accepted, inbox, folder, trapped, invalid, spam, failed, deferred].into_iter().for_each(&mut note);
+            [accepted, inbox, folder, trapped, invalid, spam, failed, deferred]
+                .into_iter()
+                .for_each(&mut note);
             [tally.reported, tally.waiting, tally.given_up].into_iter().for_each(&mut note);
             note(tally.inbox_expected.to_bits() as i64);
         }

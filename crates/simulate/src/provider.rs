@@ -1,9 +1,9 @@
 //! Mailbox providers: how big they are, whom they trust by what, and what becomes of a mail that is offered to them.
 //!
-//! For every attempt a provider weighs the reputation of the sending domain and that of the IP address, each with a
-//! weight that differs by provider, and answers in this order: an outage or no room puts off; an IP address of bad
-//! repute is put off, and refused when it stays so; greylisting puts off once; addresses that do not exist are refused; a domain of bad repute is
-//! refused as spam; the rest is accepted, into the inbox or the spam folder.
+//! For every attempt a provider weighs the reputation of the sending domain and that of the IP address, each with
+//! a weight that differs by provider, and answers in this order: an outage or no room puts off; an IP address of
+//! bad repute is put off, and refused when it stays so; greylisting puts off once; addresses that do not exist are
+//! refused; a domain of bad repute is refused as spam; the rest is accepted, into the inbox or the spam folder.
 
 use indicia_domain::mail::provider::Provider as Known;
 
@@ -289,7 +289,12 @@ mod tests {
 
     fn spoil(reputation: &mut Reputation, complaints: f64) {
         let shown = 1e7;
-        reputation.note(&Trace { recipients: shown, shown, complaints: shown * complaints, ..Trace::default() });
+        reputation.note(&Trace {
+            recipients: shown,
+            shown,
+            complaints: shown * complaints,
+            ..Trace::default()
+        });
         reputation.settle(1.0, 1.0);
     }
 
@@ -327,7 +332,8 @@ mod tests {
         assert!(provider.odds(0, 0, 0, Audience::default()).content_refused > 0.8);
         assert!(provider.odds(1, 0, 0, Audience::default()).content_refused < 0.01, "another's domain");
         spoil(&mut provider.addresses[0], 0.03);
-        let (first, fifth) = (provider.odds(1, 0, 0, Audience::default()), provider.odds(1, 0, 4, Audience::default()));
+        let (first, fifth) =
+            (provider.odds(1, 0, 0, Audience::default()), provider.odds(1, 0, 4, Audience::default()));
         assert!(first.put_off > 0.9 && first.address_refused == 0.0);
         assert!(fifth.address_refused > 0.9 && fifth.put_off == 0.0);
     }

@@ -154,9 +154,16 @@ mod tests {
             let draws: Vec<f64> = (0..20_000).map(|_| stream.binomial(trials, probability) as f64).collect();
             let mean = draws.iter().sum::<f64>() / draws.len() as f64;
             let variance = draws.iter().map(|draw| (draw - mean).powi(2)).sum::<f64>() / draws.len() as f64;
-            let (expected, spread) = (trials as f64 * probability, trials as f64 * probability * (1.0 - probability));
-            assert!((mean - expected).abs() < 5.0 * (spread / 20_000.0).sqrt(), "{trials} {probability}: {mean}");
-            assert!((variance / spread - 1.0).abs() < 0.06, "{trials} {probability}: {variance} and not {spread}");
+            let (expected, spread) =
+                (trials as f64 * probability, trials as f64 * probability * (1.0 - probability));
+            assert!(
+                (mean - expected).abs() < 5.0 * (spread / 20_000.0).sqrt(),
+                "{trials} {probability}: {mean}"
+            );
+            assert!(
+                (variance / spread - 1.0).abs() < 0.06,
+                "{trials} {probability}: {variance} and not {spread}"
+            );
         }
     }
 

@@ -8,7 +8,7 @@ use indicia_domain::quota::policy::QuotaPolicy;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Regime {
     /// Ladder, reviews and brake, under the name by which it was asked for.
-    Policy { name: String, policy: QuotaPolicy },
+    Policy { name: String, policy: Box<QuotaPolicy> },
     /// `none`: everybody sends what he wants.
     Unlimited,
     /// `fixed:N`: N mails a day for everybody; no review, no brake.
@@ -17,15 +17,21 @@ pub enum Regime {
 
 /// What cannot be a regime.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' is not a fixed quota: write fixed:N with N from 1 to 1000000000 mails a day, such as fixed:50000")]
+#[error(
+    "'{0}' is not a fixed quota: write fixed:N with N from 1 to 1000000000 mails a day, such as fixed:50000"
+)]
 pub struct NoFixedQuota(pub String);
 
 const FIXED_MAX: i64 = 1_000_000_000;
 
 impl Regime {
+    pub fn policy(name: impl Into<String>, policy: QuotaPolicy) -> Regime {
+        Regime::Policy { name: name.into(), policy: Box::new(policy) }
+    }
+
     /// The policy that the service has without configuration.
     pub fn standard() -> Regime {
-        Regime::Policy { name: "default".to_owned(), policy: QuotaPolicy::default() }
+        Regime::policy("default", QuotaPolicy::default())
     }
 
     /// Reads `none` and `fixed:N`; `Ok(None)`: it is something else, the name of a file.

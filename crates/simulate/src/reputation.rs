@@ -1,15 +1,14 @@
 //! What a mailbox provider remembers of an entity (a sending domain, an IP address) and makes of it.
 //!
 //! Two memories that fade exponentially, a quick one of a day and a slow one of one to two weeks, hold what was
-//! received of it: recipients, invalid ones, traps, mails shown in the inbox, complaints about them. *Badness* is the
-//! sum of the three shares, each over its line; the worse memory counts, so that a burst shows within hours and is
-//! not forgotten for weeks. Of an entity that is not known well a little is presumed; of its last day, what is known of its
-//! last weeks. Mail in the spam folder is seen by nobody
-//! and draws no complaint, so a reputation that is lost comes back only as memory fades and the presumption gains
-//! weight, as deliverability people report.
+//! received of it: recipients, invalid ones, traps, mails shown in the inbox, complaints about them. *Badness* is
+//! the sum of the three shares, each over its line; the worse memory counts, so that a burst shows within hours
+//! and is not forgotten for weeks. Of an entity that is not known well a little is presumed; of its last day, what
+//! is known of its last weeks. Mail in the spam folder is seen by nobody and draws no complaint, so a reputation
+//! that is lost comes back only as memory fades and the presumption gains weight, as deliverability people report.
 //!
-//! A provider also knows the usual volume of a day. It takes more than that only by a factor that good history widens; the
-//! rest is put off.
+//! A provider also knows the usual volume of a day. It takes more than that only by a factor that good history
+//! widens; the rest is put off.
 
 use crate::constants::*;
 

@@ -69,7 +69,7 @@ impl Kind {
             Kind::Shop => "300 to 1,800 mails a day, 0.2 to 0.4 % invalid, 0.005 to 0.02 % complaints",
             Kind::Newsletter => {
                 "two mailings a week to 3,000 to 15,000 subscribers, 3 to 8 % more each week; 0.5 to 1 % invalid on the first mailing, \
-                 then 0.2 to 0.5 %; 0.01 to 0.04 % complaints; moves half of its mail to a second domain in the course of the run"
+                 then 0.2 to 0.5 %; 0.01 to 0.04 % complaints; three of the six move half of their mail to a second domain in the course of the run"
             }
             Kind::Grower => {
                 "wants 150,000 a day from the first day on; 0.2 to 0.5 % invalid, 0.01 to 0.03 % complaints"
@@ -91,7 +91,7 @@ impl Kind {
             }
             Kind::Verified => "the same with 1 to 3 % invalid and 0.1 to 0.5 % traps",
             Kind::Hijacked => {
-                "500 to 6,000 good mails a day; between 40 and 85 % of the run a thief sends a bought list at 50 to 1,000 mails a minute, \
+                "500 to 40,000 good mails a day; between 40 and 85 % of the run a thief sends a bought list at 50 to 1,000 mails a minute, \
                  day and night, until he is locked out"
             }
             Kind::HijackedVerified => "the same with a verified bought list",
@@ -221,7 +221,8 @@ fn list(stream: &mut Stream, addresses: f64, invalid: (f64, f64), complaints: (f
 }
 
 fn bought_list(stream: &mut Stream, verified: bool) -> List {
-    let (invalid, traps) = if verified { ((0.01, 0.03), (0.001, 0.005)) } else { ((0.15, 0.30), (0.002, 0.01)) };
+    let (invalid, traps) =
+        if verified { ((0.01, 0.03), (0.001, 0.005)) } else { ((0.15, 0.30), (0.002, 0.01)) };
     List {
         addresses: stream.log_between(100_000.0, 1_000_000.0),
         weekly_growth: 0.0,
@@ -240,10 +241,9 @@ fn mailings(stream: &mut Stream) -> Rhythm {
 
 fn profile(kind: Kind, nth: usize, weeks: i64, stream: &mut Stream) -> Profile {
     let total = weeks * STEPS_PER_WEEK;
-    let part = |share: f64| (total as f64 * share) as i64;
     // At most the first tenth of the run: an installation that is being filled.
     let from_step = stream.between(0.0, total as f64 * 0.1).min((2 * STEPS_PER_WEEK) as f64) as i64;
-    let plain = |rhythm, list, per_request| Profile {
+    let plain = |(rhythm, list, per_request)| Profile {
         kind,
         from_step,
         rhythm,
@@ -255,62 +255,81 @@ fn profile(kind: Kind, nth: usize, weeks: i64, stream: &mut Stream) -> Profile {
         per_request,
     };
     match kind {
-        Kind::Shop | Kind::Tiny => {
-            let range = if kind == Kind::Shop { (300.0, 1_800.0) } else { (5.0, 40.0) };
-            let daily = stream.log_between(range.0, range.1);
-            let list = list(stream, daily * 20.0, (0.002, 0.004), (0.000_05, 0.000_2));
-            plain(Rhythm::Steady { daily }, list, 1)
-        }
         Kind::Newsletter => {
             let addresses = stream.log_between(3_000.0, 15_000.0);
             let mut list = list(stream, addresses, (0.002, 0.005), (0.000_1, 0.000_4));
             list.first_pass_invalid = stream.between(0.005, 0.01);
             list.weekly_growth = stream.between(0.03, 0.08);
-            let second = (nth < 3).then(|| part(stream.between(0.3, 0.8)));
-            Profile { second_domain_from: second, ..plain(mailings(stream), list, 100) }
+            let second = (nth < 3).then(|| part(total, stream.between(0.3, 0.8)));
+            Profile { second_domain_from: second, ..plain((mailings(stream), list, 100)) }
         }
+        Kind::Bought | Kind::Verified => {
+            let list = bought_list(stream, kind == Kind::Verified);
+            let daily = stream.log_between(10_000.0, 150_000.0);
+            // So early that most of the run shows what they do when nobody stops them.
+            let from_step = part(total, stream.between(0.05, 0.6));
+            Profile { from_step, ..plain((Rhythm::All { daily, spread: false }, list, 100)) }
+        }
+        Kind::Hijacked | Kind::HijackedVerified => hijacked(kind, total, stream, plain),
+        _ => plain(unchanging(kind, stream)),
+    }
+}
+
+/// A step in the course of the run.
+fn part(total: i64, share: f64) -> i64 {
+    (total as f64 * share) as i64
+}
+
+/// Rhythm, list and mails of a request of those who stay as they are.
+fn unchanging(kind: Kind, stream: &mut Stream) -> (Rhythm, List, i64) {
+    match kind {
         Kind::Grower => {
             let list = list(stream, 2_000_000.0, (0.002, 0.005), (0.000_1, 0.000_3));
-            plain(Rhythm::All { daily: 150_000.0, spread: true }, list, 100)
+            (Rhythm::All { daily: 150_000.0, spread: true }, list, 100)
         }
         Kind::Seasonal => {
             let (daily, peak) = (stream.log_between(200.0, 600.0), stream.between(8.0, 15.0));
             let list = list(stream, daily * 60.0, (0.002, 0.005), (0.000_1, 0.000_4));
-            plain(Rhythm::Season { daily, peak }, list, 10)
+            (Rhythm::Season { daily, peak }, list, 10)
         }
         Kind::Sloppy => {
             let addresses = stream.log_between(5_000.0, 40_000.0);
             let mut list = list(stream, addresses, (0.03, 0.06), (0.000_8, 0.002_5));
             list.traps = stream.between(0.000_1, 0.000_3);
-            plain(mailings(stream), list, 100)
+            (mailings(stream), list, 100)
         }
         Kind::Recovering => {
             let addresses = stream.log_between(5_000.0, 20_000.0);
             let mut list = list(stream, addresses, (0.09, 0.14), (0.002, 0.005));
             list.traps = stream.between(0.000_1, 0.000_5);
-            plain(mailings(stream), list, 100)
+            (mailings(stream), list, 100)
         }
-        Kind::Bought | Kind::Verified => {
-            let list = bought_list(stream, kind == Kind::Verified);
-            let daily = stream.log_between(10_000.0, 150_000.0);
-            // The first half of the run: so that most of it shows what they do when nobody stops them.
-            let from_step = part(stream.between(0.05, 0.6));
-            Profile { from_step, ..plain(Rhythm::All { daily, spread: false }, list, 100) }
-        }
-        Kind::Hijacked | Kind::HijackedVerified => {
-            let daily = stream.log_between(500.0, 6_000.0);
+        _ => {
+            let range = if kind == Kind::Shop { (300.0, 1_800.0) } else { (5.0, 40.0) };
+            let daily = stream.log_between(range.0, range.1);
             let list = list(stream, daily * 20.0, (0.002, 0.004), (0.000_05, 0.000_2));
-            let at = part(stream.between(0.4, 0.85));
-            let thief = Rhythm::Flood { per_minute: stream.log_between(50.0, 1_000.0) };
-            let loot = bought_list(stream, kind == Kind::HijackedVerified);
-            let mut steps = |days| (stream.log_normal(days, OWNER_SIGMA) * STEPS_PER_DAY as f64) as i64;
-            Profile {
-                turns: Some((at, thief, loot)),
-                cleaning_steps: steps(OWNER_CLEANS_DAYS),
-                noticing_steps: steps(OWNER_NOTICES_DAYS),
-                ..plain(Rhythm::Steady { daily }, list, 1)
-            }
+            (Rhythm::Steady { daily }, list, 1)
         }
+    }
+}
+
+fn hijacked(
+    kind: Kind,
+    total: i64,
+    stream: &mut Stream,
+    plain: impl Fn((Rhythm, List, i64)) -> Profile,
+) -> Profile {
+    let daily = stream.log_between(500.0, 40_000.0);
+    let list = list(stream, daily * 20.0, (0.002, 0.004), (0.000_05, 0.000_2));
+    let at = part(total, stream.between(0.4, 0.85));
+    let thief = Rhythm::Flood { per_minute: stream.log_between(50.0, 1_000.0) };
+    let loot = bought_list(stream, kind == Kind::HijackedVerified);
+    let mut steps = |days| (stream.log_normal(days, OWNER_SIGMA) * STEPS_PER_DAY as f64) as i64;
+    Profile {
+        turns: Some((at, thief, loot)),
+        cleaning_steps: steps(OWNER_CLEANS_DAYS),
+        noticing_steps: steps(OWNER_NOTICES_DAYS),
+        ..plain((Rhythm::Steady { daily }, list, 1))
     }
 }
 
@@ -323,7 +342,10 @@ mod tests {
         let text = |seed| format!("{:?}", cast(seed, 26, &Assumptions::default()));
         assert_eq!(text(3), text(3));
         assert_ne!(text(3), text(4));
-        assert_eq!(cast(1, 26, &Assumptions::default()).len(), Kind::ALL.iter().map(|kind| kind.count()).sum::<usize>());
+        assert_eq!(
+            cast(1, 26, &Assumptions::default()).len(),
+            Kind::ALL.iter().map(|kind| kind.count()).sum::<usize>()
+        );
     }
 
     #[test]
@@ -335,7 +357,10 @@ mod tests {
                 assert!(list.complaints <= 0.000_4 && list.fresh_invalid <= 0.005 && list.traps == 0.0);
             }
             if profile.kind == Kind::Bought {
-                assert!((0.15..=0.30).contains(&list.first_pass_invalid) && (0.01..=0.03).contains(&list.complaints));
+                assert!(
+                    (0.15..=0.30).contains(&list.first_pass_invalid)
+                        && (0.01..=0.03).contains(&list.complaints)
+                );
             }
             assert_eq!(profile.turns.is_some(), profile.kind.is_hijacked());
         }

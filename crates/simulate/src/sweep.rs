@@ -77,11 +77,10 @@ impl Sweep {
         Ok(sweep)
     }
 
-    /// The policy with this value. Lines of the same measure that it would pass move along with it, since a policy whose lines are
-    /// not in their order is none.
+    /// The policy with this value. Lines of the same measure that it would pass move along with it, since a policy
+    /// whose lines are not in their order is none.
     pub fn policy(&self, base: &QuotaPolicy, value: f64) -> Result<QuotaPolicy, SweepError> {
-        let impossible =
-            |reason: String| SweepError::Impossible { name: self.name.clone(), value, reason };
+        let impossible = |reason: String| SweepError::Impossible { name: self.name.clone(), value, reason };
         let mut policy = base.clone();
         set(&mut policy, &self.name, value).map_err(&impossible)?;
         policy.version = format!("{}, {} {value}", base.version, self.name);
@@ -100,7 +99,7 @@ impl Sweep {
         let mut regimes = Vec::with_capacity(self.values.len() + 1);
         for value in &self.values {
             let policy = self.policy(base, *value)?;
-            regimes.push(Regime::Policy { name: format!("{} = {}", self.name, shown(*value)), policy });
+            regimes.push(Regime::policy(format!("{} = {}", self.name, shown(*value)), policy));
         }
         if comparison.regimes.contains(&Regime::Unlimited) {
             regimes.push(Regime::Unlimited);
@@ -183,7 +182,8 @@ fn move_along(policy: &mut QuotaPolicy, name: &str) {
 }
 
 fn confidence(per_cent: f64) -> Result<Confidence, String> {
-    let known = Confidence::ALL.into_iter().find(|known| known.permille() as f64 == (per_cent * 10.0).round());
+    let known =
+        Confidence::ALL.into_iter().find(|known| known.permille() as f64 == (per_cent * 10.0).round());
     known.ok_or_else(|| "it is one of 90, 95, 97.5, 99 and 99.9".to_owned())
 }
 
@@ -212,7 +212,11 @@ mod tests {
         let sweep = Sweep::parse("pause.invalid=2..20").unwrap();
         assert_eq!((sweep.values.len(), sweep.values[0], sweep.values[9]), (10, 2.0, 20.0));
         assert_eq!(Sweep::parse("reports_min=5,1,3").unwrap().values, [1.0, 3.0, 5.0]);
-        assert_eq!(Sweep::parse("raise.full_days=1..3").unwrap().values, [1.0, 2.0, 3.0], "whole, and each once");
+        assert_eq!(
+            Sweep::parse("raise.full_days=1..3").unwrap().values,
+            [1.0, 2.0, 3.0],
+            "whole, and each once"
+        );
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! What if the assumptions are wrong: the same policy in other worlds.
 //!
-//! Much about mailbox providers and senders is assumed ([`crate::constants`]). Each variation changes one of the assumptions that the
-//! result may hang on, by more than it is likely to be wrong, and shows whether the targets are still met.
+//! Much about mailbox providers and senders is assumed ([`crate::constants`]). Each variation changes one of the
+//! assumptions that the result may hang on, by more than it is likely to be wrong, and shows whether the targets
+//! are still met.
 
 use crate::compare::{Comparison, Summary, compare, summaries};
 
@@ -64,7 +65,10 @@ pub fn variations() -> Vec<(&'static str, Assumptions)> {
 }
 
 /// The comparison's regimes in each world: the name, and a summary of each.
-pub fn vary(comparison: &Comparison, progress: &(dyn Fn(usize, usize) + Sync)) -> Vec<(&'static str, Vec<Summary>)> {
+pub fn vary(
+    comparison: &Comparison,
+    progress: &(dyn Fn(usize, usize) + Sync),
+) -> Vec<(&'static str, Vec<Summary>)> {
     let worlds = variations();
     let count = worlds.len();
     let in_world = |(place, (name, assumptions)): (usize, (&'static str, Assumptions))| {

@@ -1,9 +1,10 @@
 //! One run: senders, the service and the providers, in steps of five minutes.
 //!
-//! A step takes place in this order: what an hour, a day or a week ends (memories fade, reviews on Mondays, an operator's look
-//! at pauses); mail that was put off is tried again; complaints and reports come in; each sender sends what it wants
-//! and is allowed to, its mail is tried at once, and the brake looks at what came of it. A sender that sends a lot
-//! within a step does so minute by minute, with the brake between, since the server's brake looks every minute.
+//! A step takes place in this order: what an hour, a day or a week ends (memories fade, reviews on Mondays, an
+//! operator's look at pauses); mail that was put off is tried again; complaints and reports come in; each sender
+//! sends what it wants and is allowed to, its mail is tried at once, and the brake looks at what came of it. A
+//! sender that sends a lot within a step does so minute by minute, with the brake between, since the server's
+//! brake looks every minute.
 //!
 //! Mails are counted, never made one by one: a step's mails of one sender to one provider share one draw.
 
@@ -144,7 +145,9 @@ impl World {
         let senders = profiles.into_iter().enumerate();
         World {
             senders: senders.map(|(place, profile)| sender(&setting, place, profile, days)).collect(),
-            providers: (0..PROVIDERS_COUNT).map(|place| Provider::new(setting.seed, place, domains, &setting.assumptions)).collect(),
+            providers: (0..PROVIDERS_COUNT)
+                .map(|place| Provider::new(setting.seed, place, domains, &setting.assumptions))
+                .collect(),
             setting,
             zone: TimeZone::UTC,
             waiting: Waiting::default(),
@@ -523,13 +526,7 @@ fn complaint(fate: &mut Stream, provider: &Provider, world: &Assumptions) -> Opt
     in_time.then(|| (hours, is_reported.then_some(hours + relay_hours)))
 }
 
-fn expect(
-    coming: &mut Coming,
-    after: Option<(f64, Option<f64>)>,
-    step: i64,
-    group: Group,
-    address: usize,
-) {
+fn expect(coming: &mut Coming, after: Option<(f64, Option<f64>)>, step: i64, group: Group, address: usize) {
     let Some((hours, reported_hours)) = after else { return };
     let at = |hours: f64| step + 1 + (hours * STEPS_PER_HOUR as f64) as i64;
     coming.expect(at(hours), Event::Complaint { route: group.route, address });

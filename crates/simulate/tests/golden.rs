@@ -20,10 +20,7 @@ fn one_seed_is_one_table() {
         threads: None,
     };
     let outcomes = compare(&comparison, &|_, _| {});
-    let shown = format!(
-        "{}\n\n{}",
-        table::comparison(&summaries(&outcomes), "7", 2),
-        table::kinds(&outcomes[0])
-    );
+    let shown =
+        format!("{}\n\n{}", table::comparison(&summaries(&outcomes), "7", 2), table::kinds(&outcomes[0]));
     insta::assert_snapshot!(shown);
 }

@@ -88,8 +88,8 @@ use std::path::Path;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use indicia_domain::quota::warmup::WarmupPolicy;
 use indicia_domain::quota::policy::QuotaPolicy;
+use indicia_domain::quota::warmup::WarmupPolicy;
 use indicia_domain::time::{Clock, UnixMicros};
 use sqlx::{Any, AnyPool, Transaction};
 use tokio::sync::Mutex;

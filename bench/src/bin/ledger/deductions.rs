@@ -10,17 +10,12 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use clap::Args;
-use indicia_domain::ledger::price::{Offer, PriceList};
+use indicia_bench::database::{Database, Fault, accounts_with_package, policy};
 use indicia_domain::mail::Via;
 use indicia_domain::mail::recipient::Recipient;
-use indicia_domain::money::MoneyMicros;
 use indicia_store::Store;
 use indicia_store::admission::{Admission, Submission};
-use indicia_store::audit::{Actor, ActorKind};
-use indicia_store::package::PurchaseRequest;
 use serde_json::json;
-
-use crate::{Database, Fault, account, policy};
 
 #[derive(Args, Clone)]
 pub struct Options {
@@ -41,8 +36,6 @@ pub struct Options {
     warm_up_seconds: f64,
 }
 
-const PACKAGE_MAILS: i64 = 1_000_000_000;
-
 #[derive(Default)]
 struct Counters {
     requests: AtomicU64,
@@ -51,7 +44,7 @@ struct Counters {
 
 pub async fn measure(options: Options) -> Result<serde_json::Value, Fault> {
     let store = options.database.open().await?;
-    let accounts = Arc::new(accounts(&store, options.accounts).await?);
+    let accounts = Arc::new(accounts_with_package(&store, options.accounts).await?);
     let (admission, committer) = Admission::start(store.clone(), policy(), None);
     let counters = Arc::new(Counters::default());
     let mut clients = Vec::new();
@@ -107,29 +100,6 @@ async fn check(store: &Store, accounts: &[i64], deductions: u64) -> Result<usize
     Ok(store.verify_ledger().await?.violations.len())
 }
 
-async fn accounts(store: &Store, count: usize) -> Result<Vec<i64>, Fault> {
-    let offer = Offer { mails: PACKAGE_MAILS, price: MoneyMicros(PACKAGE_MAILS) };
-    let prices = PriceList::new(vec![offer], MoneyMicros(290), 6)?;
-    let by = Actor::new(ActorKind::CommandLine, "bench");
-    let mut accounts = Vec::new();
-    for number in 0..count {
-        let account_id = account(store, number).await?;
-        store.credit(account_id, offer.price, "bench", &by, None).await?;
-        let request = PurchaseRequest {
-            account_id,
-            specification: PACKAGE_MAILS,
-            quantity: 1,
-            starts_at: None,
-            idempotency_key: None,
-            nonce: None,
-            by: by.clone(),
-        };
-        store.purchase(&request, &prices).await?;
-        accounts.push(account_id);
-    }
-    Ok(accounts)
-}
-
 async fn submission(
     store: &Store,
     account_id: i64,
@@ -148,6 +118,7 @@ async fn submission(
         tag: String::new(),
         recipients: (0..options.recipients).map(recipient).collect(),
         content,
+        ip_pool_id: None,
         idempotency: None,
         nonce: None,
     })

@@ -9,17 +9,8 @@
 mod deductions;
 mod statement;
 
-use std::path::PathBuf;
-use std::sync::Arc;
-
-use clap::{Args, Parser, Subcommand};
-use indicia_bench::clock::MachineClock;
-use indicia_domain::mail::admission::Policy;
-use indicia_store::Store;
-use indicia_store::account::NewAccount;
-
-/// What can go wrong is told and ends the program.
-pub type Fault = Box<dyn std::error::Error + Send + Sync>;
+use clap::{Parser, Subcommand};
+use indicia_bench::database::Fault;
 
 #[derive(Parser)]
 struct Arguments {
@@ -33,45 +24,6 @@ enum What {
     Deductions(deductions::Options),
     /// Time to read all that a month's statement shows.
     Statement(statement::Options),
-}
-
-#[derive(Args, Clone)]
-pub struct Database {
-    /// `sqlite` or `postgres://…`
-    #[arg(long, default_value = "sqlite")]
-    pub url: String,
-    /// Folder of the SQLite file, empty or new.
-    #[arg(long)]
-    pub data_dir: PathBuf,
-}
-
-impl Database {
-    pub async fn open(&self) -> Result<Store, Fault> {
-        Ok(Store::open(&self.url, &self.data_dir, Arc::new(MachineClock)).await?)
-    }
-}
-
-/// Enough of everything that no rule but the ledger's limits the run.
-pub fn policy() -> Policy {
-    Policy {
-        free_total_mails: 0,
-        free_daily_mails: 0,
-        initial_daily_quota: 1_000_000_000,
-        ..Policy::default()
-    }
-}
-
-pub async fn account(store: &Store, number: usize) -> Result<i64, Fault> {
-    let new = NewAccount {
-        name: format!("Bench {number}"),
-        email: format!("bench{number}@example.org"),
-        phone: String::new(),
-        zone: "UTC".to_owned(),
-        password_hash: String::new(),
-        access_key_id: format!("bench{number}"),
-        access_key_secret: String::new(),
-    };
-    Ok(store.create_account(&new, &policy()).await?)
 }
 
 #[tokio::main]

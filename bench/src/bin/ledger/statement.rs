@@ -6,13 +6,12 @@
 use std::time::Instant;
 
 use clap::Args;
+use indicia_bench::database::{Database, Fault, account};
 use indicia_domain::time::{DAY_MICROS, HOUR_MICROS, UnixMicros, local_month_numbered, month_number, zone};
+use indicia_store::Store;
 use indicia_store::order::OrderQuery;
-use indicia_store::{DATABASE_FILE, Store};
 use serde_json::json;
-use sqlx::{AnyConnection, AssertSqlSafe, Connection, Executor};
-
-use crate::{Database, Fault, account};
+use sqlx::{AssertSqlSafe, Connection, Executor};
 
 #[derive(Args, Clone)]
 pub struct Options {
@@ -116,12 +115,8 @@ fn numbers(is_sqlite: bool, count: i64) -> String {
 }
 
 async fn fill(options: &Options, account_id: i64, from: UnixMicros) -> Result<(), Fault> {
-    let is_sqlite = options.database.url == "sqlite";
-    let url = match is_sqlite {
-        true => format!("sqlite://{}", options.database.data_dir.join(DATABASE_FILE).display()),
-        false => options.database.url.clone(),
-    };
-    let mut connection = AnyConnection::connect(&url).await?;
+    let is_sqlite = options.database.is_sqlite();
+    let mut connection = options.database.connect().await?;
     for sql in month_sql(options.mails, account_id, from.0, is_sqlite) {
         connection.execute(AssertSqlSafe(sql)).await?;
     }

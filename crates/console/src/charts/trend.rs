@@ -142,7 +142,7 @@ impl fmt::Display for Trend {
         )?;
         self.write_lines(out)?;
         self.write_points(out)?;
-        out.write_str(r#"</svg><div class="columns-days columns-many" aria-hidden="true">"#)?;
+        out.write_str(r#"</svg><div class="columns-days trend-days" aria-hidden="true">"#)?;
         let step = self.labels.len().div_ceil(7).max(1);
         for (index, label) in self.labels.iter().enumerate() {
             let label = if index.is_multiple_of(step) { escape(label) } else { String::new() };

@@ -9,6 +9,7 @@ mod messages;
 mod operator;
 mod pages;
 mod purchase;
+mod reputation;
 mod sign_in;
 mod words;
 #[path = "../world/mod.rs"]

@@ -11,9 +11,9 @@ use indicia_simulate::compare::{Comparison, compare, summaries};
 use indicia_simulate::picture::{self, Picture};
 use indicia_simulate::regime::Regime;
 use indicia_simulate::sweep::Sweep;
+use indicia_simulate::table;
 use indicia_simulate::vary::{Assumptions, vary};
 use indicia_simulate::world::Operators;
-use indicia_simulate::table;
 use serde_json::{Value, json};
 
 use super::output::{Out, print};
@@ -91,7 +91,7 @@ fn simulate(command: &SimulateCommand) -> Done {
         None => QuotaPolicy::default(),
     };
     let name = command.policy.as_deref().map_or("default".to_owned(), file_name);
-    let mut regimes = vec![Regime::Policy { name, policy: standard.clone() }];
+    let mut regimes = vec![Regime::policy(name, standard.clone())];
     for text in &command.against {
         regimes.push(regime(text)?);
     }
@@ -121,7 +121,7 @@ fn regime(text: &str) -> Result<Regime, Failure> {
     }
     let path = Path::new(text);
     let policy = QuotaSection::policy_of_file(path)?;
-    Ok(Regime::Policy { name: file_name(path), policy })
+    Ok(Regime::policy(file_name(path), policy))
 }
 
 fn file_name(path: &Path) -> String {

@@ -246,7 +246,8 @@ impl DeliverySection {
             self.memory_bytes_max,
             self.timeout_percent as usize,
         ];
-        if let Some(address) = self.local_addresses.iter().find(|ip| ip.is_unspecified() || ip.is_multicast()) {
+        if let Some(address) = self.local_addresses.iter().find(|ip| ip.is_unspecified() || ip.is_multicast())
+        {
             let why = format!("{address} is no address that mail can be sent from");
             return Err(wrong("delivery.local_addresses", why));
         }

@@ -9,7 +9,6 @@ use crate::figures::{GROWTH_DAILY, Stop};
 use crate::regime::Regime;
 use crate::sender::Kind;
 use crate::sweep::shown;
-use crate::table::grouped;
 
 /// A file to write.
 #[derive(Clone, Debug)]
@@ -55,18 +54,23 @@ fn quota(outcome: &Outcome) -> String {
     let mut svg = Svg::new(900.0, 1_000.0);
     let title = format!("Quota in force over the weeks, policy \"{}\"", outcome.regime);
     svg.text((20.0, 26.0), 16.0, Anchor::Start, INK, &title);
-    let subtitle = "line: median of all senders of the kind; band: 5 % to 95 % of them; at the bottom: paused";
+    let subtitle =
+        "line: median of all senders of the kind; band: 5 % to 95 % of them; at the bottom: paused";
     svg.text((20.0, 46.0), 12.0, Anchor::Start, INK, subtitle);
-    let weeks = outcome.pairs.iter().flat_map(|pair| &pair.all.quota_by_week).map(Vec::len).max().unwrap_or(1);
+    let weeks =
+        outcome.pairs.iter().flat_map(|pair| &pair.all.quota_by_week).map(Vec::len).max().unwrap_or(1);
     for (place, kind) in Kind::ALL.into_iter().enumerate() {
-        let plot = Plot {
-            left: 80.0 + (place % COLUMNS) as f64 * 285.0,
-            top: 84.0 + (place / COLUMNS) as f64 * 230.0,
-            width: 210.0,
-            height: 160.0,
-            x: Scale::even(1.0, weeks as f64, 5, |week| format!("{week:.0}")),
-            y: Scale::powers(PAUSED, 100_000.0, |quota| if quota > PAUSED { short(quota) } else { "paused".into() }),
-        };
+        let plot =
+            Plot {
+                left: 80.0 + (place % COLUMNS) as f64 * 285.0,
+                top: 84.0 + (place / COLUMNS) as f64 * 230.0,
+                width: 210.0,
+                height: 160.0,
+                x: Scale::even(1.0, weeks as f64, 5, |week| format!("{week:.0}")),
+                y: Scale::powers(PAUSED, 100_000.0, |quota| {
+                    if quota > PAUSED { short(quota) } else { "paused".into() }
+                }),
+            };
         let y_title = if place % COLUMNS == 0 { "mails a day" } else { "" };
         let x_title = if place + COLUMNS >= Kind::ALL.len() { "week" } else { "" };
         plot.frame(&mut svg, kind.name(), x_title, y_title);
@@ -74,7 +78,11 @@ fn quota(outcome: &Outcome) -> String {
         let spreads = weekly(outcome, kind, weeks);
         let band: Vec<_> = spreads.iter().map(|(week, low, _, high)| (*week, *low, *high)).collect();
         plot.band(&mut svg, &band, colour);
-        plot.line(&mut svg, &spreads.iter().map(|(week, _, middle, _)| (*week, *middle)).collect::<Vec<_>>(), colour);
+        plot.line(
+            &mut svg,
+            &spreads.iter().map(|(week, _, middle, _)| (*week, *middle)).collect::<Vec<_>>(),
+            colour,
+        );
         if kind == Kind::Grower {
             plot.level(&mut svg, GROWTH_DAILY as f64, "50 k");
         }
@@ -190,13 +198,27 @@ fn arrival_by_week(outcomes: &[Outcome]) -> String {
         y: Scale::even((lowest * 10.0).floor() / 10.0, 1.0, 6, per_cent),
     };
     svg.text((20.0, 26.0), 16.0, Anchor::Start, INK, "Arrival of good senders' mail, week by week");
-    svg.text((20.0, 46.0), 12.0, Anchor::Start, INK, "line: mean over all runs; band: 5 % to 95 % of the runs");
+    svg.text(
+        (20.0, 46.0),
+        12.0,
+        Anchor::Start,
+        INK,
+        "line: mean over all runs; band: 5 % to 95 % of the runs",
+    );
     plot.frame(&mut svg, "", "week", "share in the inbox");
     let mut names = Vec::new();
     for (place, (outcome, weeks)) in outcomes.iter().zip(&weeks).enumerate() {
         let colour = COLOURS[place % COLOURS.len()];
-        plot.band(&mut svg, &weeks.iter().map(|(week, low, _, high)| (*week, *low, *high)).collect::<Vec<_>>(), colour);
-        plot.line(&mut svg, &weeks.iter().map(|(week, _, mean, _)| (*week, *mean)).collect::<Vec<_>>(), colour);
+        plot.band(
+            &mut svg,
+            &weeks.iter().map(|(week, low, _, high)| (*week, *low, *high)).collect::<Vec<_>>(),
+            colour,
+        );
+        plot.line(
+            &mut svg,
+            &weeks.iter().map(|(week, _, mean, _)| (*week, *mean)).collect::<Vec<_>>(),
+            colour,
+        );
         names.push((outcome.regime.to_string(), colour));
     }
     legend(&mut svg, (710.0, 90.0), &names);
@@ -207,10 +229,15 @@ fn weekly_arrival(outcome: &Outcome) -> Vec<(f64, f64, f64, f64)> {
     let weeks = outcome.pairs.iter().map(|pair| pair.all.arrival_by_week.len()).max().unwrap_or(0);
     let of_week = |week: usize| {
         let counts = outcome.pairs.iter().filter_map(|pair| pair.all.arrival_by_week.get(week));
-        let shares = counts.filter(|(_, decided)| *decided > 0).map(|(inbox, decided)| *inbox as f64 / *decided as f64);
+        let shares = counts
+            .filter(|(_, decided)| *decided > 0)
+            .map(|(inbox, decided)| *inbox as f64 / *decided as f64);
         Spread::of(&shares.collect::<Vec<_>>())
     };
-    (0..weeks).map(|week| (week, of_week(week))).map(|(week, spread)| ((week + 1) as f64, spread.low, spread.mean, spread.high)).collect()
+    (0..weeks)
+        .map(|week| (week, of_week(week)))
+        .map(|(week, spread)| ((week + 1) as f64, spread.low, spread.mean, spread.high))
+        .collect()
 }
 
 const STOPPED: [(Kind, usize); 4] =
@@ -230,7 +257,12 @@ fn stopping(outcome: &Outcome) -> String {
         y: Scale::even(0.0, 1.0, 5, per_cent),
     };
     let mails = panel(76.0, Scale::powers(100.0, 100_000.0, short));
-    mails.frame(&mut svg, "by mails accepted", "bad mails accepted until the pause", "share of the senders paused");
+    mails.frame(
+        &mut svg,
+        "by mails accepted",
+        "bad mails accepted until the pause",
+        "share of the senders paused",
+    );
     mails.mark(&mut svg, HIJACKED_MAILS_MAX as f64, "2,000 and 3,000: the targets");
     mails.mark(&mut svg, 3_000.0, "");
     let hours = panel(426.0, Scale::powers(1.0 / 60.0, 1_000.0, |_| String::new()));
@@ -256,7 +288,14 @@ fn stopping(outcome: &Outcome) -> String {
 }
 
 fn time_ticks() -> Vec<(f64, String)> {
-    let ticks = [(1.0 / 60.0, "1 min"), (1.0 / 6.0, "10 min"), (1.0, "1 h"), (6.0, "6 h"), (24.0, "1 day"), (168.0, "1 week")];
+    let ticks = [
+        (1.0 / 60.0, "1 min"),
+        (1.0 / 6.0, "10 min"),
+        (1.0, "1 h"),
+        (6.0, "6 h"),
+        (24.0, "1 day"),
+        (168.0, "1 week"),
+    ];
     ticks.map(|(hours, label)| (hours, label.to_owned())).to_vec()
 }
 
@@ -274,6 +313,8 @@ fn staircase(sorted: &[f64], all: usize) -> Vec<(f64, f64)> {
     }
     points
 }
+
+type Figure = fn(&Summary) -> f64;
 
 /// What a threshold costs and brings: four plots over its values.
 pub fn of_sweep(name: &str, results: &[(f64, Summary)]) -> Picture {
@@ -293,21 +334,25 @@ pub fn of_sweep(name: &str, results: &[(f64, Summary)]) -> Picture {
     let of = |of: &dyn Fn(&Summary) -> f64| -> Vec<(f64, f64)> {
         results.iter().map(|(value, summary)| (*value, of(summary))).collect()
     };
-    let most = |lines: &[&Vec<(f64, f64)>]| lines.iter().flat_map(|line| line.iter()).map(|(_, y)| *y).fold(0.0, f64::max);
+    let most = |lines: &[&Vec<(f64, f64)>]| {
+        lines.iter().flat_map(|line| line.iter()).map(|(_, y)| *y).fold(0.0, f64::max)
+    };
 
-    let kinds: [(&str, usize, fn(&Summary) -> f64); 4] = [
+    let kinds: [(&str, usize, Figure); 4] = [
         ("bought list", 1, |summary| summary.bought.mails.mean),
         ("hijacked", 3, |summary| summary.hijacked.mails.mean),
         ("bought list, verified", 4, |summary| summary.verified.mails.mean),
         ("hijacked, verified list", 5, |summary| summary.hijacked_verified.mails.mean),
     ];
     let lines: Vec<Vec<(f64, f64)>> = kinds.iter().map(|(_, _, figure)| of(figure)).collect();
-    let stopping = panel(0, Scale::powers(100.0, most(&lines.iter().collect::<Vec<_>>()).max(10_000.0), short));
+    let stopping =
+        panel(0, Scale::powers(100.0, most(&lines.iter().collect::<Vec<_>>()).max(10_000.0), short));
     stopping.frame(&mut svg, "bad mails until the first pause (mean)", name, "mails");
     for ((_, colour, _), line) in kinds.iter().zip(&lines) {
         stopping.line(&mut svg, line, COLOURS[*colour]);
     }
-    let names: Vec<_> = kinds.iter().map(|(name, colour, _)| ((*name).to_owned(), COLOURS[*colour])).collect();
+    let names: Vec<_> =
+        kinds.iter().map(|(name, colour, _)| ((*name).to_owned(), COLOURS[*colour])).collect();
     legend(&mut svg, (96.0, 346.0), &names);
 
     let harm = of(&|summary| summary.harm.mean);
@@ -327,11 +372,6 @@ pub fn of_sweep(name: &str, results: &[(f64, Summary)]) -> Picture {
     plot.line(&mut svg, &grown, COLOURS[0]);
     plot.level(&mut svg, 0.95, "95 %: the target");
     Picture { file: format!("sweep-{}.svg", name.replace('.', "-")), svg: svg.finish() }
-}
-
-/// One line for each picture, for people.
-pub fn described(picture: &Picture) -> String {
-    format!("{} ({} octets)", picture.file, grouped(picture.svg.len() as f64))
 }
 
 #[cfg(test)]

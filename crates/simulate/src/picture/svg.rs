@@ -235,10 +235,14 @@ mod tests {
 
     #[test]
     fn ticks_are_round() {
-        let labels = |scale: Scale| scale.ticks.into_iter().map(|(_, label)| label).collect::<Vec<_>>().join(" ");
+        let labels =
+            |scale: Scale| scale.ticks.into_iter().map(|(_, label)| label).collect::<Vec<_>>().join(" ");
         assert_eq!(labels(Scale::even(0.0, 26.0, 6, |at| format!("{at}"))), "0 5 10 15 20 25");
         assert_eq!(labels(Scale::powers(100.0, 20_000.0, |at| format!("{at}"))), "100 1000 10000");
-        assert_eq!(labels(Scale::even(0.9, 1.0, 5, |at| format!("{at:.2}"))), "0.90 0.92 0.94 0.96 0.98 1.00");
+        assert_eq!(
+            labels(Scale::even(0.9, 1.0, 5, |at| format!("{at:.2}"))),
+            "0.90 0.92 0.94 0.96 0.98 1.00"
+        );
     }
 
     #[test]
@@ -261,6 +265,8 @@ mod tests {
         let mut svg = Svg::new(10.0, 10.0);
         svg.text((1.0, 1.0), 12.0, Anchor::Start, INK, "a < b & c");
         let drawn = svg.finish();
-        assert!(drawn.contains("a &lt; b &amp; c") && drawn.starts_with("<svg ") && drawn.ends_with("</svg>\n"));
+        assert!(
+            drawn.contains("a &lt; b &amp; c") && drawn.starts_with("<svg ") && drawn.ends_with("</svg>\n")
+        );
     }
 }

@@ -43,7 +43,9 @@ pub enum AssignError {
 pub enum IpError {
     #[error("the account has no dedicated IP address with the id {0}")]
     NotFound(i64),
-    #[error("the term of the dedicated IP address {0} has ended; ask the operator of this service to extend it")]
+    #[error(
+        "the term of the dedicated IP address {0} has ended; ask the operator of this service to extend it"
+    )]
     Ended(IpAddr),
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -181,7 +183,9 @@ impl Store {
             return Ok(false);
         }
         let (account_id, detail) = (Some(account_id), address.to_string());
-        Deed { audit_id, actor: by, account_id, action: "release-ip", detail }.note(&mut transaction, now).await?;
+        Deed { audit_id, actor: by, account_id, action: "release-ip", detail }
+            .note(&mut transaction, now)
+            .await?;
         transaction.commit().await?;
         Ok(true)
     }
@@ -348,10 +352,11 @@ async fn insert(
     if made.rows_affected() == 1 {
         return Ok(());
     }
-    let holder = sqlx::query("SELECT account_id FROM dedicated_ip WHERE address = $1 AND released_at IS NULL")
-        .bind(text)
-        .fetch_one(connection)
-        .await?;
+    let holder =
+        sqlx::query("SELECT account_id FROM dedicated_ip WHERE address = $1 AND released_at IS NULL")
+            .bind(text)
+            .fetch_one(connection)
+            .await?;
     Err(AssignError::Taken { address, account_id: holder.try_get(0)? })
 }
 

@@ -14,9 +14,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use indicia_domain::dedicated_ip::Term;
 use indicia_domain::mail::provider::Provider;
-use indicia_domain::quota::warmup::{
-    DayCounts, Evidence, Warmup, WarmupPolicy, WarmupType, choose, day_of,
-};
+use indicia_domain::quota::warmup::{DayCounts, Evidence, Warmup, WarmupPolicy, WarmupType, choose, day_of};
 use indicia_domain::time::UnixMicros;
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 

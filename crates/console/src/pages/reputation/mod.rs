@@ -66,6 +66,7 @@ const HISTORY_MAX: i64 = 120;
 /// Today's and the month's use.
 struct UseCard {
     ring: Donut,
+    is_paused: bool,
     left: String,
     used: String,
     daily: String,
@@ -134,7 +135,7 @@ pub async fn show(State(state): State<ConsoleState>, view: AccountView) -> Resul
         by_hand_href: is_operator.then(|| view.href(REPUTATION_BY_HAND)),
         empty: (trends.is_empty && reviews.is_empty()).then(|| nothing_yet(&policy, &outlooks)),
         outlook: OutlookCard::of(&outlooks.account),
-        use_card: use_card(&view),
+        use_card: use_card(&view, outlooks.standing.paused_at.is_some()),
         ladder: ladder_card(&view, &policy, &outlooks),
         week: WeekCard::of(&view, &policy, &outlooks.account),
         has_mail: !trends.is_empty,
@@ -167,7 +168,7 @@ fn nothing_yet(policy: &QuotaPolicy, outlooks: &Outlooks) -> Empty {
     Empty::new(Icon::Shield, "No mail has been judged yet", text)
 }
 
-fn use_card(view: &AccountView) -> UseCard {
+fn use_card(view: &AccountView, is_paused: bool) -> UseCard {
     let (zone, numbers) = (view.zone.time_zone(), &view.numbers);
     let allowance = Allowance {
         daily_mails: numbers.daily_quota,
@@ -179,6 +180,7 @@ fn use_card(view: &AccountView) -> UseCard {
     let today = local_day(zone, view.now);
     let used = allowance.used_on(today.number);
     UseCard {
+        is_paused,
         ring: Donut {
             title: "Daily quota".into(),
             used,

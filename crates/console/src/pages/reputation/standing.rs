@@ -238,7 +238,7 @@ fn measure_card(policy: &QuotaPolicy, measure: Measure, rate: Rate) -> MeasureCa
         name,
         meaning,
         made_of: format!("{} of {}", mails(shown.events), mails(shown.out_of)),
-        bound: (rate.out_of > 0).then(|| bound_words(policy, measure, bound)),
+        bound: (bound.0 > 0).then(|| bound_words(policy, measure, bound)),
         gauge: Gauge {
             title: format!("{name} against the lines"),
             description: description(policy, measure, &figure, &badge),

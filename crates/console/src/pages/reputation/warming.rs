@@ -69,7 +69,7 @@ impl AllowanceRow {
 
 fn used_bar(title: &str, used: i64, allowed: i64) -> StackedBar {
     let left = (allowed - used).max(0);
-    StackedBar::bare(title, vec![Segment::new("Used", used, Ink::Used), Segment::new("Left", left, Ink::Good)])
+    StackedBar::bare(title, vec![Segment::new("Used", used, Ink::Used), Segment::new("Left", left, Ink::Gone)])
 }
 
 /// A dedicated address.

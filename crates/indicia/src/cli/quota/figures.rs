@@ -76,7 +76,7 @@ pub fn print_evidence(out: &mut Out, policy: &QuotaPolicy, evidence: &Evidence) 
     ))?;
     let (raise, lower, pause) = (&policy.raise, &policy.lower, &policy.pause);
     out.line(format_args!(
-        "  {:<26} {:<28} {:<15} {:<14} {:<14} {}",
+        "  {:<31} {:<28} {:<15} {:<14} {:<14} {}",
         "", "so far", "surely above", "raised below", "lowered from", "paused from"
     ))?;
     for (measure, raised, lowered, paused) in [
@@ -91,7 +91,7 @@ pub fn print_evidence(out: &mut Out, policy: &QuotaPolicy, evidence: &Evidence) 
         let bound = short(rate.lower_bound(policy.confidence));
         let paused = paused.map_or_else(|| "-".to_owned(), |line| line.to_string());
         out.line(format_args!(
-            "  {:<26} {so_far:<28} {bound:<15} {:<14} {:<14} {paused}",
+            "  {:<31} {so_far:<28} {bound:<15} {:<14} {:<14} {paused}",
             measure.to_string(),
             raised.to_string(),
             lowered.to_string()
@@ -114,7 +114,7 @@ pub fn print_decision(out: &mut Out, indent: &str, old_daily: i64, decision: &De
 /// What the brake sees.
 pub fn print_readings(out: &mut Out, policy: &QuotaPolicy, readings: &Readings, trip: Option<&Trip>) -> Done {
     out.line(format_args!(
-        "The brake pauses from {} of invalid addresses or {} of spam reports on; what it sees:",
+        "The brake pauses from {} of invalid addresses, or {} of spam reports or verdicts, on; what it sees:",
         policy.pause.invalid, policy.pause.reported
     ))?;
     out.line(format_args!("  unique recipients of yesterday and today: {}", grouped(readings.recipients)))?;
@@ -125,11 +125,12 @@ pub fn print_readings(out: &mut Out, policy: &QuotaPolicy, readings: &Readings, 
         };
         let counts = &window.counts;
         out.line(format_args!(
-            "  last {minutes:<7} known {:<9} invalid {:<7} delivered {:<9} reported of what was accepted then {}",
+            "  last {minutes:<7} known {:<9} invalid {:<7} delivered {:<9} of what was accepted then: reported {}, called spam {}",
             grouped(counts.decided()),
             grouped(counts.invalid),
             grouped(counts.delivered),
-            grouped(window.blamed)
+            grouped(window.blamed),
+            grouped(window.accused)
         ))?;
     }
     match trip {

@@ -4,6 +4,8 @@
 use std::collections::HashMap;
 
 use indicia_domain::quota::MONTH_DAYS;
+use indicia_domain::quota::review::Subject;
+use indicia_domain::quota::warming::Warming;
 use indicia_domain::time::local_day;
 use indicia_store::directory::{RegisterError, SendType, Sender};
 use jiff::civil::Time;
@@ -140,6 +142,8 @@ pub async fn query(call: &Call<'_>) -> Result<Value, ApiError> {
 /// The account's limits and what each sender address has used of them.
 struct Counts {
     daily_quota: i64,
+    /// R24: those that hold.
+    allowances: Vec<Warming>,
     today: HashMap<i64, i64>,
     this_month: HashMap<i64, i64>,
 }
@@ -151,8 +155,13 @@ impl Counts {
         let zone = call.zone().await?;
         let today = local_day(&zone, call.now).number;
         let month_start = today + 1 - i64::from(call.now.civil(&zone).date().day());
-        let mut counts =
-            Counts { daily_quota: numbers.daily_quota, today: HashMap::new(), this_month: HashMap::new() };
+        let warming = store.warming(call.account_id).await?.into_iter().filter(|row| row.met_at.is_none());
+        let mut counts = Counts {
+            daily_quota: numbers.daily_quota,
+            allowances: warming.map(|row| row.warming).collect(),
+            today: HashMap::new(),
+            this_month: HashMap::new(),
+        };
         for sender in senders {
             let days =
                 store.usage_by_day(call.account_id, month_start, today + 1, Some(sender.sender_id)).await?;
@@ -161,6 +170,14 @@ impl Counts {
             counts.this_month.insert(sender.sender_id, days.iter().map(|usage| usage.accepted).sum());
         }
         Ok(counts)
+    }
+
+    /// Mails that may go out from an address on one day: the account's quota, or a smaller allowance of its own or of
+    /// its domain.
+    fn daily_mails(&self, sender: &Sender) -> i64 {
+        let own = [Subject::Domain(sender.domain_id), Subject::Sender(sender.sender_id)];
+        let allowances = self.allowances.iter().filter(|warming| own.contains(&warming.subject));
+        allowances.map(|warming| warming.daily_mails).fold(self.daily_quota, i64::min)
     }
 }
 
@@ -175,9 +192,9 @@ fn row(sender: &Sender, counts: &Counts) -> Value {
         "ConfigSetId": null,
         "ConfigSetName": null,
         "CreateTime": sender.created_at.rfc3339_minutes(),
-        "DailyCount": counts.daily_quota.to_string(),
+        "DailyCount": counts.daily_mails(sender).to_string(),
         "DailyReqCount": of(&counts.today),
-        "MonthCount": counts.daily_quota.saturating_mul(MONTH_DAYS).to_string(),
+        "MonthCount": counts.daily_mails(sender).saturating_mul(MONTH_DAYS).to_string(),
         "MonthReqCount": of(&counts.this_month),
         "DomainStatus": status(sender.domain_verified),
         "MailAddressVerificationStatus": status(sender.domain_verified),

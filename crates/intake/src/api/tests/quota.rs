@@ -185,5 +185,14 @@ async fn r24_a_later_address_of_an_old_domain_has_one_too() {
     client.form("SingleSendMail", &mail(later, "a@y.example")).await.ok();
     let refused = client.form("SingleSendMail", &mail(later, "b@y.example")).await;
     assert!(refused.message().contains("sender address shop@example.com"), "{}", refused.message());
+    let listed = client.dm("QueryMailAddressByParam", &[]).await.ok();
+    let mut limits: Vec<_> = listed["data"]["mailAddress"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| ["AccountName", "DailyCount", "DailyReqCount"].map(|name| row[name].as_str().unwrap()))
+        .collect();
+    limits.sort_unstable();
+    assert_eq!(limits, [["news@example.com", "3000", "0"], ["shop@example.com", "1", "1"]]);
     client.form("SingleSendMail", &mail(SENDER, "b@y.example")).await.ok();
 }

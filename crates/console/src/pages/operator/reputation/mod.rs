@@ -254,8 +254,7 @@ fn row(policy: &QuotaPolicy, operator: &OperatorView, account: &AccountReputatio
 /// How near the nearest line of lowering is: `1.8 × the line`.
 fn pressure(permille: i64) -> String {
     match permille {
-        0 => "nothing against it".to_owned(),
-        1..100 => "far from the lines".to_owned(),
+        0..100 => "no line near".to_owned(),
         permille => format!("{}.{} × the line", mails(permille / 1_000), permille % 1_000 / 100),
     }
 }
@@ -266,8 +265,7 @@ mod tests {
 
     #[test]
     fn r21_the_distance_from_the_line_is_said_in_words() {
-        assert_eq!(pressure(0), "nothing against it");
-        assert_eq!(pressure(99), "far from the lines");
+        assert_eq!((pressure(0), pressure(99)), ("no line near".to_owned(), "no line near".to_owned()));
         assert_eq!(pressure(1_000), "1.0 × the line");
         assert_eq!(pressure(3_460), "3.4 × the line");
         assert_eq!(pressure(1_234_567), "1,234.5 × the line");
