@@ -25,7 +25,9 @@ async fn main() -> std::io::Result<()> {
     world.furnish_reputation().await;
     world.tell().await;
     let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
-    println!("http://127.0.0.1:{port}/ as {EMAIL}, {OTHER_EMAIL}, {OPERATOR_EMAIL}, {CLIMBER_EMAIL} or {PAUSED_EMAIL}; password {PASSWORD}");
+    println!(
+        "http://127.0.0.1:{port}/ as {EMAIL}, {OTHER_EMAIL}, {OPERATOR_EMAIL}, {CLIMBER_EMAIL} or {PAUSED_EMAIL}; password {PASSWORD}"
+    );
     let service = router(world.state.clone()).into_make_service_with_connect_info::<SocketAddr>();
     axum::serve(listener, service).await
 }

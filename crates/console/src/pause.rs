@@ -36,16 +36,10 @@ pub fn next_review(zone: &Zone, now: UnixMicros) -> UnixMicros {
 }
 
 /// The note of a paused account.
-pub fn note(
-    pause: &Pause,
-    policy: &QuotaPolicy,
-    zone: &Zone,
-    now: UnixMicros,
-    account_id: i64,
-) -> Note {
+pub fn note(pause: &Pause, policy: &QuotaPolicy, zone: &Zone, now: UnixMicros, account_id: i64) -> Note {
     let title = format!("Sending is paused since {}", zone.moment(pause.since).full());
     let text = format!(
-        "Why: {}. New mail is refused; what was accepted before is still delivered. {} {}",
+        "Why: {}. New mail is refused; what waits in the queue is held. {} {}",
         format::grouped_mails(pause.reason.trim_end_matches('.')),
         what_next(pause, policy, zone, now),
         what_to_do(pause)
@@ -62,10 +56,15 @@ pub fn what_next(pause: &Pause, policy: &QuotaPolicy, zone: &Zone, now: UnixMicr
     );
     if !pause.waits_for_operator(policy) {
         let review = zone.moment(next_review(zone, now));
-        return format!("The review after Monday {} releases it, or an operator before: {then}.", review.full());
+        return format!(
+            "The review after Monday {} releases it, or an operator before: {then}.",
+            review.full()
+        );
     }
     let why = match pause.by {
-        Some(PausedBy::Operator) => "An operator of this service has paused it and alone releases it".to_owned(),
+        Some(PausedBy::Operator) => {
+            "An operator of this service has paused it and alone releases it".to_owned()
+        }
         _ => format!(
             "It is pause number {} within {} weeks, so only an operator of this service releases it",
             pause.lately, policy.pauses_weeks

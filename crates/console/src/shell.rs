@@ -146,7 +146,14 @@ fn navigation(account: Option<i64>, is_operator: bool, is_demo: bool, place: Pla
         add(Place::Overview, "Overview", at(""), Some(Icon::Home), 0, heading);
         if is_operator {
             add(Place::Hand, "Money by hand", at(HAND), Some(Icon::Key), 0, None);
-            add(Place::ReputationByHand, "Sending by hand", at(REPUTATION_BY_HAND), Some(Icon::Lock), 0, None);
+            add(
+                Place::ReputationByHand,
+                "Sending by hand",
+                at(REPUTATION_BY_HAND),
+                Some(Icon::Lock),
+                0,
+                None,
+            );
         }
         add(Place::Messages, MESSAGES_TEXT, at(MESSAGES), Some(Icon::Inbox), 0, None);
         add(Place::MailLog, "Mail log", at("/mails"), Some(Icon::Mail), 0, None);
@@ -297,16 +304,18 @@ impl Flash {
             Self::SendingPaused => Note::new(
                 Tone::Good,
                 "Sending is paused",
-                "The account has been told why. Mail that was accepted before is still delivered.",
+                "The account has been told why. What it has in the queue is held until the release.",
             ),
             Self::SendingReleased => Note::new(
                 Tone::Good,
                 "Sending is released",
                 "The account has been told, and may send at once. Its evidence begins anew.",
             ),
-            Self::QuotaSet => {
-                Note::new(Tone::Good, "The quota was set", "It holds at once, and the next review goes on from it.")
-            }
+            Self::QuotaSet => Note::new(
+                Tone::Good,
+                "The quota was set",
+                "It holds at once, and the next review goes on from it.",
+            ),
             Self::ReportCounted => Note::new(
                 Tone::Good,
                 "The report was counted",
@@ -341,11 +350,16 @@ mod tests {
     #[test]
     fn an_operator_sees_the_list_of_accounts_and_a_demo_its_own_pages() {
         let texts = |items: Vec<NavItem>| items.iter().map(|item| item.text).collect::<Vec<_>>();
-        let operators = ["Accounts", "Bills and payments", "Notices", "Reputation", "Price list", "Audit log"];
+        let operators =
+            ["Accounts", "Bills and payments", "Notices", "Reputation", "Price list", "Audit log"];
         assert_eq!(texts(navigation(None, true, false, Place::Accounts)), operators);
         assert_eq!(texts(navigation(None, true, true, Place::Inbox))[6..], ["Inbox", "Clock"]);
         let owners = texts(navigation(Some(7), false, false, Place::Overview));
-        assert!(["Accounts", "Audit log", "Money by hand", "Sending by hand"].iter().all(|text| !owners.contains(text)));
+        assert!(
+            ["Accounts", "Audit log", "Money by hand", "Sending by hand"]
+                .iter()
+                .all(|text| !owners.contains(text))
+        );
         assert!(texts(navigation(Some(7), true, false, Place::Overview)).contains(&"Money by hand"));
     }
 }

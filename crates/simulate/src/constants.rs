@@ -28,10 +28,10 @@ macro_rules! constants {
 constants! {
     COMPLAINT_LINE = 0.003, "share of mails in the inbox",
         "complaints that alone make an entity as bad as 1: half of its mail goes to the spam folder",
-        "Google: never reach 0.3 % (billing-peers 7.2)";
+        "Google, support.google.com/a/answer/81126: never reach 0.3 %";
     INVALID_LINE = 0.10, "share of recipients",
         "invalid addresses that alone make an entity as bad as 1",
-        "SES may pause from 10 % (billing-peers 7.1); that providers put mail of senders with many into the spam folder: wordtothewise.com 2019/04";
+        "Amazon SES FAQ on enforcement: from 10 % it may pause; that providers put mail of senders with many into the spam folder: wordtothewise.com 2019/04";
     TRAP_LINE = 0.001, "share of recipients",
         "spam traps that alone make an entity as bad as 1",
         "assumed; Microsoft's SNDS advice calls any trap hit a reason to act";
@@ -67,16 +67,16 @@ constants! {
         "assumed; Yahoo asks to wait about 4 hours, which is our sixth attempt";
     ADDRESS_FLOOR = 1_000.0, "mails a day and provider",
         "taken from an IP address without history",
-        "SiteVibes' warm-up reaches 1,000 on day 5 (billing-peers 7.3); SES asks for ~1,000 a day and provider to keep a reputation";
+        "SiteVibes' warm-up reaches 1,000 on day 5 (support.sitevibes.com 47001271345); Amazon SES on dedicated addresses: about 1,000 a day and provider keep a reputation";
     DOMAIN_FLOOR = 5_000.0, "mails a day and provider",
         "taken from a domain without history",
-        "Google's and Microsoft's line of a bulk sender (billing-peers 7.2)";
+        "Google's line of a bulk sender (support.google.com/a/answer/14229414), and Microsoft's";
     GROWTH_GOOD = 2.0, "times the usual day",
         "taken of a day's volume when badness is below a third",
-        "SiteVibes doubles in its first days; SendGrid 1.4 (billing-peers 7.3)";
+        "SiteVibes doubles in its first days; SendGrid's automatic warm-up grows by 1.4";
     GROWTH_FAIR = 1.4, "times the usual day",
         "the same below 1",
-        "SendGrid's 1.4 a day (billing-peers 7.3)";
+        "SendGrid's automatic warm-up: 1.4 a day";
     GROWTH_POOR = 1.0, "times the usual day",
         "the same below 3",
         "assumed";
@@ -88,7 +88,7 @@ constants! {
         "assumed";
     USUAL_FADE = 0.95, "a day",
         "what stays of the usual day's volume when less is sent",
-        "SendGrid warms again after 30 idle days (billing-peers 7.3): 0.95^30 is a fifth";
+        "SendGrid warms again after 30 idle days: 0.95^30 is a fifth";
     JUMP_BADNESS = 0.5, "badness",
         "added to a domain that tries twice as much as is taken of it or more",
         "assumed; Gmail 421 4.7.28 names the DKIM domain's unusual rate";
@@ -133,7 +133,7 @@ constants! {
         "assumed";
     PUT_OFF_HOURS = 72.0, "hours",
         "after which a mail that is put off again and again has failed",
-        "this service's default (outcome::retry), as SendGrid's";
+        "this service's default, as SendGrid's";
     OWNER_CLEANS_DAYS = 1.5, "days, median",
         "from the pause of a hijacked account to the thief's being locked out",
         "assumed";
@@ -145,7 +145,7 @@ constants! {
         "assumed";
     OPERATOR_DAYS = 7.0, "days",
         "after which an operator looks at a pause that only an operator releases, and releases it if the account is clean",
-        "assumed (issue: nobody does anything by hand in the first seven days)";
+        "assumed: nobody does anything by hand in the first week";
     SECOND_DOMAIN_SHARE = 0.5, "share",
         "of a sender's mail that moves to a domain that it adds later",
         "assumed";

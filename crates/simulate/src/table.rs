@@ -75,7 +75,11 @@ fn rows() -> Vec<Row> {
 pub fn comparison(summaries: &[Summary], seeds: &str, weeks: i64) -> String {
     let runs = summaries.first().map_or(0, |summary| summary.runs);
     let mut lines = vec![
-        format!("{runs} runs of {weeks} weeks for each, seeds {seeds}; mean (5 % to 95 % of the runs)"),
+        format!(
+            "{} of {} for each, seeds {seeds}; mean (5 % to 95 % of the runs)",
+            counted(runs as i64, "run"),
+            counted(weeks, "week")
+        ),
         String::new(),
     ];
     let rows = rows();
@@ -271,6 +275,11 @@ fn aligned(cells: &[Vec<String>]) -> Vec<String> {
             padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
         })
         .collect()
+}
+
+/// `1 week`, `26 weeks`.
+fn counted(number: i64, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
 /// `1,234,567`.

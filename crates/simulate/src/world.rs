@@ -3,8 +3,8 @@
 //! A step takes place in this order: what an hour, a day or a week ends (memories fade, reviews on Mondays, an
 //! operator's look at pauses); mail that was put off is tried again; complaints and reports come in; each sender
 //! sends what it wants and is allowed to, its mail is tried at once, and the brake looks at what came of it. A
-//! sender that sends a lot within a step does so minute by minute, with the brake between, since the server's
-//! brake looks every minute.
+//! sender that sends a lot within a step does so minute by minute, with the brake between; the server's looks
+//! more often still.
 //!
 //! Mails are counted, never made one by one: a step's mails of one sender to one provider share one draw.
 

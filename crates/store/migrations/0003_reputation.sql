@@ -35,6 +35,7 @@ CREATE TABLE reach (
     sketch     {bytes} NOT NULL,
     PRIMARY KEY (account_id, day, kind, name)
 );
+CREATE INDEX reach_day ON reach (day);
 
 -- What became known in five minutes from `slice` on. reporting: of delivered, those to providers that report; reported: reports
 -- about such mails; judged: providers' verdicts on contents, and reports from elsewhere. blamed and accused: the same two, whenever

@@ -32,6 +32,7 @@
 //! | [`outcome`] | the group commit of delivery attempts |
 //! | [`bounce`] | reports that come back after delivery |
 //! | [`report`] | spam reports, each mail's once |
+//! | `reversal` | a charge given back to the sources that paid |
 //! | [`message`] | the mail log and a mail's timeline |
 //! | [`ledger`] | statements, deductions, balances as of an instant |
 //! | [`verification`] | every account's rows held against its ledger |
@@ -74,6 +75,7 @@ pub mod quota;
 pub mod reach;
 mod repeat;
 pub mod report;
+mod reversal;
 pub mod session;
 mod setting;
 pub mod statement;

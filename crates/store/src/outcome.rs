@@ -19,8 +19,9 @@ use crate::bulk::Bulk;
 use crate::dedicated_ip::{Place, count_outcomes};
 use crate::evidence::{Counted, Tally, provider_of};
 use crate::invalid::{self, NewInvalid};
-use crate::queue::{MailKey, Reversing, drop_content_without_queue, held_leases};
+use crate::queue::{MailKey, drop_content_without_queue, held_leases};
 use crate::report::{SpamReply, of_reply};
+use crate::reversal::Reversing;
 use crate::{Engine, Result, Store};
 
 /// One attempt at one recipient's mail, ended.

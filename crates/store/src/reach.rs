@@ -215,6 +215,19 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Drops the sketches of local days before one.
+    pub async fn forget_reach_before(&self, before_day: i64) -> Result<u64> {
+        let mut transaction = self.begin().await?;
+        let done = sqlx::query("DELETE FROM reach WHERE day < $1")
+            .bind(before_day)
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(done.rows_affected())
+    }
+}
+
 /// Whose recipients are counted.
 #[derive(Clone, Copy, Debug)]
 pub enum UniqueOf<'a> {

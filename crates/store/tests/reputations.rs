@@ -43,7 +43,9 @@ fn today() -> i64 {
 async fn crowd(bench: &Bench) {
     let mut database = database(bench).await;
     let numbers = |count| {
-        format!("WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < {count})")
+        format!(
+            "WITH RECURSIVE n(i) AS (SELECT CAST(0 AS BIGINT) UNION ALL SELECT i + 1 FROM n WHERE i + 1 < {count})"
+        )
     };
     let (today, released) = (today(), NOON.0 - 3 * DAY_MICROS);
     let mut statements = vec![

@@ -28,6 +28,9 @@ pub struct Options {
     /// Recipients of one request.
     #[arg(long, default_value_t = 1)]
     recipients: usize,
+    /// Writes to recipients that were never written to before; otherwise to the same ones again and again.
+    #[arg(long)]
+    new_recipients: bool,
     #[arg(long, default_value_t = 200)]
     size_bytes: usize,
     #[arg(long, default_value_t = 5.0)]
@@ -106,9 +109,11 @@ async fn submission(
     options: &Options,
     content: Bytes,
 ) -> Result<Submission, Fault> {
-    let recipient = |number| Recipient::new(&format!("someone{number}"), "example.net", "example.net");
+    let message_id = store.next_id().await?;
+    let list = if options.new_recipients { message_id } else { 0 };
+    let recipient = |number| Recipient::new(&format!("{number}.{list}"), "example.net", "example.net");
     Ok(Submission {
-        message_id: store.next_id().await?,
+        message_id,
         account_id,
         sender_id: 1,
         domain_id: 1,

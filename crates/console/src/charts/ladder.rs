@@ -60,11 +60,7 @@ impl LadderPicture {
         let top = self.steps.len().saturating_sub(1);
         let ceiling =
             self.ceiling.map_or_else(String::new, |level| format!("; your own ceiling is level {level}"));
-        format!(
-            "Level {} of {top}: {} a day{ceiling}",
-            self.level,
-            format::mails_noun(self.daily_mails)
-        )
+        format!("Level {} of {top}: {} a day{ceiling}", self.level, format::mails_noun(self.daily_mails))
     }
 }
 

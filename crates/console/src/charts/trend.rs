@@ -102,9 +102,11 @@ impl Trend {
     }
 
     fn write_points(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let known = || self.points.iter().enumerate().filter_map(|(index, point)| Some((index, point.as_ref()?)));
-        let path: Vec<String> =
-            known().map(|(index, point)| format!("{},{}", self.x(index) / 1_000, self.y(point.share))).collect();
+        let known =
+            || self.points.iter().enumerate().filter_map(|(index, point)| Some((index, point.as_ref()?)));
+        let path: Vec<String> = known()
+            .map(|(index, point)| format!("{},{}", self.x(index) / 1_000, self.y(point.share)))
+            .collect();
         if path.len() > 1 {
             write!(
                 out,

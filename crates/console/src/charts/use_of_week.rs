@@ -3,7 +3,10 @@
 use std::fmt;
 
 use askama::filters::HtmlSafe;
-use indicia_domain::quota::{evidence::DayUse, rate::{Ppm, Rate}};
+use indicia_domain::quota::{
+    evidence::DayUse,
+    rate::{Ppm, Rate},
+};
 
 use super::{escape, gauge::percentage};
 use crate::format;

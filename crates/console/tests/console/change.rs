@@ -231,7 +231,11 @@ async fn r16_an_export_of_many_pages_is_sent_piece_by_piece() {
     let world = World::empty().await;
     let id = world.account_id;
     world.credit(id, 20).await;
-    world.store.set_daily_quota(id, 100_000, "a test", &indicia_store::audit::Actor::system("test")).await.unwrap();
+    world
+        .store
+        .set_daily_quota(id, 100_000, "a test", &indicia_store::audit::Actor::system("test"))
+        .await
+        .unwrap();
     let instance = world.buy(id, 50_000).await.instance_ids.remove(0);
     world.send_many(id, NOW, 200, Fate::Waiting).await;
     let to = ["reader@club.example".to_owned()];

@@ -20,7 +20,11 @@ use crate::{
 /// Brings the first account `count` messages: each time it becomes overdue, and each time it has paid.
 async fn tell(world: &World, count: usize) {
     let id = world.account_id;
-    world.store.set_daily_quota(id, 100_000, "test", &indicia_store::audit::Actor::system("test")).await.unwrap();
+    world
+        .store
+        .set_daily_quota(id, 100_000, "test", &indicia_store::audit::Actor::system("test"))
+        .await
+        .unwrap();
     for number in 0..count {
         let is_overdue = number % 2 == 1;
         if is_overdue {

@@ -32,7 +32,11 @@ async fn numbers(world: &World, account_id: i64) -> AccountNumbers {
 
 /// Makes an account owe for `mails` mails of one hour and not pay.
 async fn make_overdue(world: &World, account_id: i64, mails: usize) {
-    world.store.set_daily_quota(account_id, 100_000, "test", &indicia_store::audit::Actor::system("test")).await.unwrap();
+    world
+        .store
+        .set_daily_quota(account_id, 100_000, "test", &indicia_store::audit::Actor::system("test"))
+        .await
+        .unwrap();
     let to: Vec<String> = (0..mails + 200).map(|n| format!("reader{n}@club.example")).collect();
     for part in to.chunks(90) {
         world.send(account_id, "Digest", part, Fate::Waiting).await;

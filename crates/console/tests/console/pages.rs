@@ -408,7 +408,8 @@ async fn r23_a_change_of_the_quota_is_shown_with_its_reason() {
     world
         .store
         .set_daily_quota(world.account_id, 12_345, reason, &indicia_store::audit::Actor::system("test"))
-        .await.expect("the account exists");
+        .await
+        .expect("the account exists");
     let page = browser.get("/").await;
     page.shows("Changes of the daily quota");
     page.shows("an operator");

@@ -277,7 +277,10 @@ impl World {
         self.buy(id, 50_000).await;
         self.clock.set(NOW.plus_micros(-40 * DAY_MICROS));
         self.buy(id, 500_000).await;
-        self.store.set_daily_quota(id, 5_000, "a good fortnight", &indicia_store::audit::Actor::system("test")).await.expect("a quota");
+        self.store
+            .set_daily_quota(id, 5_000, "a good fortnight", &indicia_store::audit::Actor::system("test"))
+            .await
+            .expect("a quota");
         for day in (0..13).rev() {
             self.clock.set(NOW.plus_micros(-day * DAY_MICROS - 60 * MINUTE_MICROS));
             let count = 900 + (day * 37 % 11) * 260;
@@ -324,7 +327,15 @@ impl World {
         let id = self.other_id;
         let at = |text: &str| UnixMicros::parse(text).expect("an instant");
         self.clock.set(at("2026-10-02T08:00:00Z"));
-        self.store.set_daily_quota(id, 20_000, "a long history elsewhere", &indicia_store::audit::Actor::system("test")).await.expect("a quota");
+        self.store
+            .set_daily_quota(
+                id,
+                20_000,
+                "a long history elsewhere",
+                &indicia_store::audit::Actor::system("test"),
+            )
+            .await
+            .expect("a quota");
         self.pay(id, MoneyMicros(1_500_000), "pi_3QK1").await;
         for (hour, count) in [
             ("2026-10-12T07:10:00Z", 1_420),

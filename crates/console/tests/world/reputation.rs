@@ -70,8 +70,7 @@ impl World {
     pub async fn furnish_reputation(&self) -> (i64, i64) {
         self.clock.set(at(-14, 9));
         let climber = account(&self.store, "Juniper Post", CLIMBER_EMAIL, "Europe/Berlin").await;
-        let sender =
-            sending(&self.store, climber, "juniper.example", "news@juniper.example").await;
+        let sender = sending(&self.store, climber, "juniper.example", "news@juniper.example").await;
         let post = Post {
             account_id: climber,
             sender,
@@ -86,7 +85,9 @@ impl World {
             self.store.review_quotas().await.expect("reviews");
             if week == 2 {
                 self.clock.set(at(7 * week, 8));
-                later = Some(sending(&self.store, climber, "shop.juniper.example", "shop@shop.juniper.example").await);
+                later = Some(
+                    sending(&self.store, climber, "shop.juniper.example", "shop@shop.juniper.example").await,
+                );
             }
             let days = 7 * week..7 * week + 7;
             for mailing in MAILINGS.iter().filter(|mailing| days.contains(&mailing.day)) {
@@ -144,12 +145,14 @@ impl World {
         let mut ids = Vec::new();
         for address in ["203.0.113.10", "203.0.113.11"] {
             let address = address.parse().expect("an address");
-            let assigned = self.store.assign_ip(post.account_id, address, 12, &operator).await.expect("assigned");
+            let assigned =
+                self.store.assign_ip(post.account_id, address, 12, &operator).await.expect("assigned");
             ids.push(assigned.ip_id);
         }
         let first = BTreeSet::from([ids[0]]);
         let pool = self.store.create_ip_pool(post.account_id, "newsletter", &first).await.expect("a pool");
-        let pooled = Post { ip_pool_id: Some(pool), subject: "From an address of our own", tag: "own-ip", ..*post };
+        let pooled =
+            Post { ip_pool_id: Some(pool), subject: "From an address of our own", tag: "own-ip", ..*post };
         for (day, mails) in [(36, 200), (38, 260), (40, 90)] {
             self.clock.set(at(day, 11));
             for part in readers(mails, &format!("warm{day}.")).chunks(90) {

@@ -9,7 +9,7 @@ use super::figures::{Moment, number};
 use super::layout::one_sentence;
 use super::{PRODUCT, Pause, Recipient, Worded, first_past};
 
-const STILL_DELIVERED: &str = "此前已接收的邮件照常投递。在暂停结束之前，新邮件一律被拒绝，包括 API、SMTP 和批量发信。被拒绝的邮件不会保留，\
+const WHAT_WAITS: &str = "此前已接收但尚未送出的邮件会被扣留，待暂停结束后再发出。在暂停结束之前，新邮件一律被拒绝，包括 API、SMTP 和批量发信。被拒绝的邮件不会保留，\
                                请在恢复后重新发送。";
 const YOUR_REPUTATION: &str = "在控制台查看信誉、各项数据与界限：";
 
@@ -68,13 +68,9 @@ fn reason_text(reason: &Reason) -> String {
             wanted(*measure),
             share(*line)
         ),
-        Reason::Good { measure, rate, line } => format!(
-            "{}：{}，符合要求（{} {}）。",
-            measured(*measure),
-            counted(rate),
-            wanted(*measure),
-            share(*line)
-        ),
+        Reason::Good { measure, rate, line } => {
+            format!("{}：{}，符合要求（界限 {}）。", measured(*measure), counted(rate), share(*line))
+        }
         Reason::LittleUsed { full_days, needed, full_use } => format!(
             "7 天中有 {full_days} 天用到额度的 {} 或以上，须有 {needed} 天才能提高额度。",
             share(*full_use)
@@ -121,7 +117,7 @@ pub fn paused(pause: &Pause, to: &Recipient) -> Worded {
         None => "由本服务的管理员恢复".to_owned(),
     };
     let body = body
-        .paragraph(STILL_DELIVERED)
+        .paragraph(WHAT_WAITS)
         .facts(None, &[("恢复发信", goes_on), ("届时额度", a_day(pause.daily_after))])
         .paragraph("恢复之后，此前的统计不再计入，数据重新开始统计。")
         .points("您可以：", &advice(pause))
@@ -138,7 +134,7 @@ pub fn paused(pause: &Pause, to: &Recipient) -> Worded {
         subject,
         body: body.finish(),
         sms: format!(
-            "【{PRODUCT}】发信已暂停：{sms_why}。新邮件被拒绝，已接收的照常投递。请清理名单，详见控制台。"
+            "【{PRODUCT}】发信已暂停：{sms_why}。新邮件被拒绝，待发邮件被扣留。请清理名单，详见控制台。"
         ),
     }
 }

@@ -4,11 +4,11 @@ use indicia_domain::quota::evidence::{Measure, Reason};
 use indicia_domain::quota::words::short;
 
 use super::english::{letter, mails, moment};
-use super::figures::Moment;
+use super::figures::{Moment, number};
 use super::layout::one_sentence;
 use super::{PRODUCT, Pause, Recipient, Worded, first_past};
 
-const STILL_DELIVERED: &str = "Mail that was accepted before is still delivered. New mail is refused, over the API, SMTP and in \
+const WHAT_WAITS: &str = "Mail that was accepted and still waits is held and goes out when the pause is over. New mail is refused, over the API, SMTP and in \
                                batches, until the pause is over; what was refused is not kept, so send it again then.";
 const YOUR_REPUTATION: &str = "Your reputation in the console, with the figures and the lines:";
 
@@ -53,7 +53,7 @@ pub fn paused(pause: &Pause, to: &Recipient) -> Worded {
         None => "when an operator of this service releases it".to_owned(),
     };
     let body = body
-        .paragraph(STILL_DELIVERED)
+        .paragraph(WHAT_WAITS)
         .facts(None, &[("Sending goes on", goes_on), ("Quota then", a_day(pause.daily_after))])
         .paragraph("What was counted until then counts for nothing afterwards: evidence begins anew.")
         .points("What you can do:", &advice(pause))
@@ -66,7 +66,7 @@ pub fn paused(pause: &Pause, to: &Recipient) -> Worded {
         subject: format!("Sending is paused: {why}"),
         body: body.finish(),
         sms: format!(
-            "{PRODUCT}: sending is paused: {why}. New mail is refused, accepted mail goes out. Clean your list; see console."
+            "{PRODUCT}: sending is paused: {why}. New mail is refused, waiting mail is held. Clean your list; see console."
         ),
     }
 }
@@ -130,7 +130,7 @@ pub fn raised(old_daily: i64, new_daily: i64, to: &Recipient) -> Worded {
     Worded {
         subject: format!("Your quota is raised to {}", a_day(new_daily)),
         body: body.finish(),
-        sms: format!("{PRODUCT}: your quota is raised from {} to {}.", mails(old_daily), a_day(new_daily)),
+        sms: format!("{PRODUCT}: your quota is raised from {} to {}.", number(old_daily), a_day(new_daily)),
     }
 }
 
@@ -158,7 +158,7 @@ pub fn lowered(old_daily: i64, new_daily: i64, reasons: &[Reason], to: &Recipien
         body: body.finish(),
         sms: format!(
             "{PRODUCT}: your quota is lowered from {} to {}{why}.",
-            mails(old_daily),
+            number(old_daily),
             a_day(new_daily)
         ),
     }

@@ -202,6 +202,7 @@ fn every_reason() -> Vec<Reason> {
         Reason::Unproven { measure: Measure::NotArrived, rate, line, bound },
         Reason::Barred { measure: Measure::NotArrived, rate, line: Ppm(50_000) },
         Reason::Good { measure, rate, line },
+        Reason::Good { measure: Measure::Judged, rate, line },
         Reason::LittleUsed { full_days: 2, needed: 3, full_use: Ppm::percent(80) },
         Reason::WellUsed { full_days: 4, needed: 3, full_use: Ppm::percent(80) },
         Reason::AtCeiling { level: 5 },

@@ -14,8 +14,8 @@ use indicia_store::message::{Message, RecipientRow, Timeline};
 
 use super::{
     Fact,
-    operator::reputation::report,
     mails::{state_badge, subject_or_none},
+    operator::reputation::report,
 };
 use crate::{
     ConsoleState,

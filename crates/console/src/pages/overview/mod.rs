@@ -4,6 +4,7 @@
 use askama::Template;
 use axum::{extract::State, response::Response};
 use indicia_domain::{
+    account::AccountStatus,
     ledger::free_credit::FreeCredit,
     quota::Allowance,
     time::{civil_date, local_day, local_month},
@@ -43,6 +44,8 @@ const PAYERS_MAX: usize = 4;
 
 struct QuotaCard {
     ring: Donut,
+    /// R22: nothing may be sent, whatever is left.
+    is_paused: bool,
     left: String,
     used: String,
     daily: String,
@@ -200,6 +203,7 @@ fn quota_card(view: &AccountView, facts: &Facts) -> QuotaCard {
     let allowance = allowance(&facts.numbers);
     let month_used = allowance.used_in(local_month(zone, view.now).0);
     QuotaCard {
+        is_paused: facts.numbers.status.has(AccountStatus::RESTRICTED),
         ring: Donut {
             title: "Daily quota".into(),
             used: facts.quota_used,

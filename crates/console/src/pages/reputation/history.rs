@@ -106,8 +106,7 @@ fn replay_badge(replayed: &Replayed) -> Badge {
 fn facts(view: &AccountView, review: &Review) -> Vec<Fact> {
     let (dossier, evidence) = (&review.dossier, &review.dossier.evidence);
     let not_arrived = evidence.rate(Measure::NotArrived);
-    let arrived =
-        Rate::new(not_arrived.out_of - not_arrived.events, not_arrived.out_of);
+    let arrived = Rate::new(not_arrived.out_of - not_arrived.events, not_arrived.out_of);
     let mut facts = vec![
         Fact::text("Looked at from", view.zone.moment(dossier.from).local),
         Fact::text("until", view.zone.moment(dossier.until).local),

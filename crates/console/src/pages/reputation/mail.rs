@@ -6,11 +6,7 @@ use axum::{
     extract::{Query, State},
     response::Response,
 };
-use indicia_domain::{
-    mail::provider::Provider,
-    quota::evidence::Counts,
-    time::local_day_numbered,
-};
+use indicia_domain::{mail::provider::Provider, quota::evidence::Counts, time::local_day_numbered};
 use indicia_store::{
     evidence::OutcomeGroup,
     reach::UniqueOf,
@@ -101,7 +97,8 @@ impl MailQuery {
         let filter = &mut selection.filter;
         filter.domain_id = asked::number(&self.domain, "the number of a domain")?;
         filter.sender_id = asked::number(&self.sender, "the number of a sender address")?;
-        filter.provider = asked::asked(&self.provider, "a mailbox provider that is told apart", Provider::parse)?;
+        filter.provider =
+            asked::asked(&self.provider, "a mailbox provider that is told apart", Provider::parse)?;
         filter.tag = match (self.untagged.is_empty(), self.tag.is_empty()) {
             (false, _) => Some(String::new()),
             (true, false) if self.tag.chars().count() > TAG_LENGTH_MAX => {
@@ -239,7 +236,10 @@ fn report_line(view: &AccountView, row: &ReportRow) -> ReportLine {
             ReportSource::Reply => "the provider, in its answer",
             ReportSource::Operator => "an operator, for a report that came another way",
         },
-        detail: match (row.reporter.is_empty(), view.viewer.is_operator() || row.source != ReportSource::Operator) {
+        detail: match (
+            row.reporter.is_empty(),
+            view.viewer.is_operator() || row.source != ReportSource::Operator,
+        ) {
             (false, true) => format!("{}, by {}", row.feedback_type, row.reporter),
             _ => row.feedback_type.clone(),
         },

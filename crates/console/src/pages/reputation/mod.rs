@@ -36,10 +36,10 @@ use indicia_store::{
 use serde::Deserialize;
 
 pub use history::who;
-pub use mail::show as mail_page;
 use history::{EventRow, ReviewRow};
-pub use standing::{measure_badge, reporting_providers};
+pub use mail::show as mail_page;
 use standing::{OutlookCard, WeekCard};
+pub use standing::{measure_badge, reporting_providers};
 use trends::{GroupTable, Selection, Trends};
 use warming::{AddressCard, AllowanceRow};
 

@@ -59,14 +59,18 @@ pub struct OutlookCard {
     pub tone: Tone,
     /// `If the week ended now: raised to 3,000 mails a day, because …`
     pub sentence: String,
+    /// The same without its beginning, where that stands above already.
+    pub brief: String,
     pub reasons: Vec<ReasonLine>,
 }
 
 impl OutlookCard {
     pub fn of(outlook: &Outlook) -> OutlookCard {
+        let brief = brief(&outlook.dossier, &outlook.decision);
         OutlookCard {
             tone: tone_of(outlook.decision.action),
-            sentence: sentence(&outlook.dossier, &outlook.decision),
+            sentence: format!("If the week ended now: {brief}"),
+            brief,
             reasons: outlook.decision.reasons.iter().map(reason_line).collect(),
         }
     }
@@ -82,7 +86,7 @@ pub fn tone_of(action: Action) -> Tone {
 }
 
 /// R23: what the review would do, and why, in one sentence.
-fn sentence(dossier: &Dossier, decision: &Decision) -> String {
+fn brief(dossier: &Dossier, decision: &Decision) -> String {
     let daily = mails_noun(decision.daily_mails);
     let what = match decision.action {
         Action::Raise => format!("raised to {daily} a day"),
@@ -94,14 +98,15 @@ fn sentence(dossier: &Dossier, decision: &Decision) -> String {
     };
     let reasons: Vec<String> = decisive(decision).into_iter().map(Reason::to_string).collect();
     match reasons.is_empty() {
-        true => format!("If the week ended now: {what}."),
-        false => format!("If the week ended now: {what}, because {}.", reasons.join("; ")),
+        true => format!("{what}."),
+        false => format!("{what}, because {}.", reasons.join("; ")),
     }
 }
 
 /// The reasons that made the decision; of a quota that is kept, those that keep it from more.
 fn decisive(decision: &Decision) -> Vec<&Reason> {
-    let stands_in_the_way = |reason: &&Reason| !matches!(reason, Reason::Good { .. } | Reason::WellUsed { .. });
+    let stands_in_the_way =
+        |reason: &&Reason| !matches!(reason, Reason::Good { .. } | Reason::WellUsed { .. });
     let all = decision.reasons.iter();
     match decision.action {
         Action::Keep => all.filter(stands_in_the_way).collect(),
@@ -167,9 +172,7 @@ struct Lines {
 fn lines_of(policy: &QuotaPolicy, measure: Measure) -> Lines {
     let (raise, lower, pause) = (&policy.raise, &policy.lower, &policy.pause);
     match measure {
-        Measure::Invalid => {
-            Lines { raise: raise.invalid, lower: lower.invalid, pause: Some(pause.invalid) }
-        }
+        Measure::Invalid => Lines { raise: raise.invalid, lower: lower.invalid, pause: Some(pause.invalid) },
         Measure::Reported | Measure::Judged => {
             Lines { raise: raise.reported, lower: lower.reported, pause: Some(pause.reported) }
         }
@@ -225,7 +228,8 @@ fn measure_card(policy: &QuotaPolicy, measure: Measure, rate: Rate) -> MeasureCa
     let (name, meaning, shown) = match measure {
         Measure::Invalid => ("Invalid addresses", FATE_KNOWN.to_owned(), rate),
         Measure::Reported => {
-            let meaning = format!("mails delivered to providers that report ({})", reporting_providers(policy));
+            let meaning =
+                format!("mails delivered to providers that report ({})", reporting_providers(policy));
             ("Spam reports", meaning, rate)
         }
         Measure::Judged => ("Called spam by providers", FATE_KNOWN.to_owned(), rate),
@@ -257,7 +261,9 @@ fn bound_words(policy: &QuotaPolicy, measure: Measure, bound: Ppm) -> String {
     let sure = policy.confidence.permille();
     let sure = Ppm(sure * 1_000);
     match measure {
-        Measure::NotArrived => format!("surely not over {} (with {sure} confidence)", format::share(bound.rest())),
+        Measure::NotArrived => {
+            format!("surely not over {} (with {sure} confidence)", format::share(bound.rest()))
+        }
         Measure::Invalid | Measure::Reported | Measure::Judged => {
             format!("surely over {} (with {sure} confidence)", format::share(bound))
         }
@@ -324,9 +330,10 @@ mod tests {
                 let mut evidence = Evidence { recipients: 200, ..Evidence::default() };
                 (evidence.counts.invalid, evidence.counts.delivered) = (invalid, out_of - invalid);
                 let standing = evidence.stand(&policy);
-                let past = standing.reasons.iter().any(|reason| {
-                    matches!(reason, Reason::Past { measure: Measure::Invalid, .. })
-                });
+                let past = standing
+                    .reasons
+                    .iter()
+                    .any(|reason| matches!(reason, Reason::Past { measure: Measure::Invalid, .. }));
                 let badge = measure_badge(&policy, Measure::Invalid, evidence.rate(Measure::Invalid));
                 assert_eq!(past, badge.tone == Tone::Bad, "{invalid} of {out_of}: {}", badge.label);
             }
@@ -356,8 +363,8 @@ mod tests {
             evidence: Evidence::default(),
         };
         assert_eq!(
-            sentence(&dossier, &decision),
-            "If the week ended now: kept at 2,000 mails a day, because 80 % or more of the quota was used on 1 of 7 days; 3 are \
+            brief(&dossier, &decision),
+            "kept at 2,000 mails a day, because 80 % or more of the quota was used on 1 of 7 days; 3 are \
              needed for more."
         );
     }

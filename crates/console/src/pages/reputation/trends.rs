@@ -129,14 +129,15 @@ impl Trends {
         let arrived = points(&|counts| Rate::new(counts.delivered, counts.decided()));
         let invalid = points(&|counts| Rate::new(counts.invalid, counts.decided()));
         let reported = points(&|counts| Rate::new(counts.reported, counts.decided()));
-        let up = vec![
-            line(raise.arrival, "good from", "good"),
-            line(lower.arrival, "lowers below", "warn"),
-        ];
+        let up = vec![line(raise.arrival, "good from", "good"), line(lower.arrival, "lowers below", "warn")];
         let ends = Trend::axis_to_all(&up, &arrived);
         let arrival = trend("Arrival by day", arrived, up, ends, &labels);
         let down = |raise, lower, pause| {
-            vec![line(raise, "good below", "good"), line(lower, "lowers from", "warn"), line(pause, "pauses from", "bad")]
+            vec![
+                line(raise, "good below", "good"),
+                line(lower, "lowers from", "warn"),
+                line(pause, "pauses from", "bad"),
+            ]
         };
         let lines = down(raise.invalid, lower.invalid, pause.invalid);
         let ends = Trend::axis_from_zero(&lines, &invalid);
@@ -264,11 +265,7 @@ async fn names(
 type Narrowing = Box<dyn Fn(&mut OutcomeFilter)>;
 
 /// A group's name for people, and how a filter keeps only it.
-fn described(
-    by: OutcomeGroup,
-    key: &str,
-    names: &HashMap<String, String>,
-) -> (String, Option<Narrowing>) {
+fn described(by: OutcomeGroup, key: &str, names: &HashMap<String, String>) -> (String, Option<Narrowing>) {
     let named = |what: &str| names.get(key).cloned().unwrap_or_else(|| format!("{what} {key} (deleted)"));
     let id = key.parse::<i64>().ok();
     match by {

@@ -7,7 +7,7 @@ use indicia_domain::quota::{
     warmup::{WarmupPolicy, WarmupType},
 };
 use indicia_store::{
-    dedicated_ip::{DedicatedIp, WarmupState, Warmth},
+    dedicated_ip::{DedicatedIp, Warmth, WarmupState},
     quota::{Outlook, WarmingRow},
 };
 
@@ -69,7 +69,10 @@ impl AllowanceRow {
 
 fn used_bar(title: &str, used: i64, allowed: i64) -> StackedBar {
     let left = (allowed - used).max(0);
-    StackedBar::bare(title, vec![Segment::new("Used", used, Ink::Used), Segment::new("Left", left, Ink::Gone)])
+    StackedBar::bare(
+        title,
+        vec![Segment::new("Used", used, Ink::Used), Segment::new("Left", left, Ink::Gone)],
+    )
 }
 
 /// A dedicated address.
@@ -132,9 +135,7 @@ fn warmup_row(policy: &WarmupPolicy, ip: &DedicatedIp, state: &WarmupState) -> W
     let (days, step) = (policy.schedule.days(), state.warmup.step);
     let badge = match (state.warmup.finished, state.allowance) {
         (true, _) => Badge::new(Tone::Good, "Warm"),
-        (false, Some(allowance)) if state.today.sent >= allowance => {
-            Badge::new(Tone::Warn, "Full today")
-        }
+        (false, Some(allowance)) if state.today.sent >= allowance => Badge::new(Tone::Warn, "Full today"),
         (false, _) => Badge::new(Tone::Info, "Warming up"),
     };
     let reached = if state.warmup.finished { days } else { (step - 1).clamp(0, days) };

@@ -73,7 +73,7 @@ pub enum QuotaCommand {
         #[command(flatten)]
         file: ConfigFile,
     },
-    /// Stop an account's sending at once. Only an operator releases it; mail that was accepted is still delivered.
+    /// Stop an account's sending at once. Only an operator releases it; what waits in the queue is held until then.
     Pause {
         #[arg(value_parser = account_id)]
         account_id: i64,

@@ -368,8 +368,8 @@ fn not_admitted(refusal: Refusal) -> ApiError {
         paused @ Refusal::Paused(_) => ApiError::bad_request(
             "InvalidSendMail.Spam",
             format!(
-                "Sendmail rejected by spam filter: {paused}. Nothing of the request was accepted; mail that was accepted \
-                 before is still delivered."
+                "Sendmail rejected by spam filter: {paused}. Nothing of the request was accepted; what was accepted before \
+                 and still waits is held until then."
             ),
             "Stop what caused the pause; the next review or the operator of this server releases it.",
         ),

@@ -130,7 +130,7 @@ async fn r22_a_paused_account_is_told_since_when_and_why() {
     let before = client.snapshot().await;
     let refused = client.form("SingleSendMail", &mail(SENDER, "b@y.example")).await;
     assert_eq!((refused.status.as_u16(), refused.code()), (400, "InvalidSendMail.Spam"));
-    for part in ["paused since 2026-11-23T02:13:20Z", "traps were hit", "still delivered"] {
+    for part in ["paused since 2026-11-23T02:13:20Z", "traps were hit", "is held until then"] {
         assert!(refused.message().contains(part), "{part}: {}", refused.message());
     }
     assert_eq!(client.snapshot().await, before, "R03");

@@ -122,22 +122,34 @@ fn facts(state: &ConsoleState, view: &AccountView, standing: &Standing, pause: O
     let mut facts = vec![
         Fact::text("Quota", format!("{} a day", mails_noun(standing.daily_mails))),
         Fact::text("Level", format!("{} of {}", standing.level, policy.ladder.top())),
-        Fact::text("Own ceiling", match standing.ceiling_level {
-            Some(level) => format!("level {level}"),
-            None => "none".to_owned(),
-        }),
-        Fact::text("Evidence counts from", match standing.evidence_from.0 {
-            0 => "the beginning".to_owned(),
-            _ => view.zone.moment(standing.evidence_from).full(),
-        }),
+        Fact::text(
+            "Own ceiling",
+            match standing.ceiling_level {
+                Some(level) => format!("level {level}"),
+                None => "none".to_owned(),
+            },
+        ),
+        Fact::text(
+            "Evidence counts from",
+            match standing.evidence_from.0 {
+                0 => "the beginning".to_owned(),
+                _ => view.zone.moment(standing.evidence_from).full(),
+            },
+        ),
     ];
     match pause {
         None => facts.push(Fact::text("Sending", "allowed")),
         Some(pause) => {
             let since = view.zone.moment(pause.since);
-            facts.push(Fact::text("Sending", format!("paused since {}, {}", since.full(), paused_by(pause.by))));
+            facts.push(Fact::text(
+                "Sending",
+                format!("paused since {}, {}", since.full(), paused_by(pause.by)),
+            ));
             facts.push(Fact::text("Why", format::grouped_mails(&pause.reason)));
-            facts.push(Fact::text("How it ends", crate::pause::what_next(pause, &policy, &view.zone, view.now)));
+            facts.push(Fact::text(
+                "How it ends",
+                crate::pause::what_next(pause, &policy, &view.zone, view.now),
+            ));
         }
     }
     facts
@@ -165,7 +177,12 @@ impl DeedForm {
                 })?;
                 Deed::Quota(daily)
             }
-            _ => return Err(wrong("Choose what is to be done", "The forms below are all there is.".to_owned())),
+            _ => {
+                return Err(wrong(
+                    "Choose what is to be done",
+                    "The forms below are all there is.".to_owned(),
+                ));
+            }
         };
         let reason = self.reason.trim();
         if reason.is_empty() {
@@ -195,9 +212,7 @@ pub async fn carry_out(
     let done = match deed {
         Deed::Pause => store.pause_sending(id, reason, &actor).await.map(|()| Flash::SendingPaused),
         Deed::Release => store.release_sending(id, reason, &actor).await.map(|()| Flash::SendingReleased),
-        Deed::Quota(daily) => {
-            store.set_daily_quota(id, daily, reason, &actor).await.map(|_| Flash::QuotaSet)
-        }
+        Deed::Quota(daily) => store.set_daily_quota(id, daily, reason, &actor).await.map(|_| Flash::QuotaSet),
     };
     match done {
         Ok(flash) => {

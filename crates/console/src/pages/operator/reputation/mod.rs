@@ -166,12 +166,17 @@ pub async fn list(
     let policy = state.store.quota_policy();
     page(&ListPage {
         shell: operator.shell(&state, Place::Reputations, "Reputation"),
-        accounts: format::counted(totals.accounts, "account"),
+        accounts: mails(totals.accounts),
         sending: mails(totals.sending),
         paused: mails(totals.paused),
         report_href: report::HREF,
         empty: accounts.is_empty().then(|| nothing(&wanted)),
-        pager: Pager::walked(wanted.after.map(|_| query.href("")), next, order, ("Back to the first", "More")),
+        pager: Pager::walked(
+            wanted.after.map(|_| query.href("")),
+            next,
+            order,
+            ("Back to the first", "More"),
+        ),
         orders: SelectOption::list(ORDERS, &query.sort),
         scopes: SelectOption::list(SCOPES, &query.show),
         is_filtered: !query.sort.is_empty() || !query.show.is_empty(),
@@ -189,7 +194,9 @@ fn nothing(query: &ReputationQuery) -> Empty {
         return all(Empty::new(Icon::People, "Here the list ends", text));
     }
     match query.scope {
-        ReputationScope::Paused => all(Empty::new(Icon::Check, "No account is paused", "Everybody may send.")),
+        ReputationScope::Paused => {
+            all(Empty::new(Icon::Check, "No account is paused", "Everybody may send."))
+        }
         ReputationScope::Sending => {
             all(Empty::new(Icon::Mail, "Nobody has sent in the last 7 days", "There is nothing to judge."))
         }

@@ -16,11 +16,11 @@ use serde::Deserialize;
 
 use crate::{
     ConsoleState,
+    components::Link,
     components::{Note, Tone},
     error::{ConsoleError, page, with_cookie},
     pages::{SelectOption, operator::OperatorView, with_query},
     session::{cookie::Cookie, viewer::here},
-    components::Link,
     shell::{Flash, Place, Shell, account_href},
 };
 
@@ -99,11 +99,17 @@ impl ReportForm {
     fn check(&self) -> Result<OperatorReport, Note> {
         let wrong = |title: &str, text: &str| Note::new(Tone::Bad, title, text);
         let message_id = self.message.trim().parse().ok().filter(|id: &i64| *id > 0).ok_or_else(|| {
-            wrong("This is no EnvId", "It is the number under which the mail log and the API know the message.")
+            wrong(
+                "This is no EnvId",
+                "It is the number under which the mail log and the API know the message.",
+            )
         })?;
         let address = self.recipient.trim();
         if !address.contains('@') || address.chars().count() > ADDRESS_LENGTH_MAX {
-            return Err(wrong("This is no recipient", "Write the address of the recipient whose mail was reported."));
+            return Err(wrong(
+                "This is no recipient",
+                "Write the address of the recipient whose mail was reported.",
+            ));
         }
         if !SPAM_TYPES.contains(&self.kind.as_str()) {
             return Err(wrong("Choose what was reported", "Only what is unwanted or worse counts."));
