@@ -16,7 +16,7 @@ pytestmark = pytest.mark.e2e
 
 ME = f"{pwd.getpwuid(os.getuid()).pw_name} (uid {os.getuid()})"
 
-COMMANDS = ["demo", "serve", "account create", "account credit", "operator create", "quota set", "domain verify",
+COMMANDS = ["demo", "serve", "account create", "account credit", "operator create", "quota set", "quota review", "quota explain", "quota pause", "quota release", "quota ceiling", "domain verify",
             "package list", "message show", "ledger verify", "config check", "ip assign", "ip list", "ip warmup", "ip release"]
 
 
