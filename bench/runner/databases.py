@@ -11,7 +11,8 @@ ENGINES = ("SQLite", "PostgreSQL")
 RUN_TIMEOUT_S = 1800
 
 
-def run(program: str, *parts) -> dict:
+def run(program: str | Path, *parts) -> dict:
+    """`program`: the name of one of this crate's, or the path of another build's."""
     done = subprocess.run([tools.RELEASE / program, *map(str, parts)], capture_output=True, text=True,
                           timeout=RUN_TIMEOUT_S, check=False)
     if done.returncode:
@@ -19,7 +20,8 @@ def run(program: str, *parts) -> dict:
     return json.loads(done.stdout)
 
 
-def run_in_fresh(program: str, engine: str, server: postgres.Server, folder: Path, command: str, *parts) -> dict:
+def run_in_fresh(program: str | Path, engine: str, server: postgres.Server, folder: Path, command: str,
+                 *parts) -> dict:
     data_dir = folder / "store"
     database = server.database() if engine == "PostgreSQL" else None
     url = server.url(database) if database else "sqlite"

@@ -115,6 +115,11 @@ pub fn shown(value: f64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
+/// Whether its values are in per cent.
+pub fn is_share(name: &str) -> bool {
+    !is_whole(name) && name != "ladder.factor"
+}
+
 fn is_whole(name: &str) -> bool {
     matches!(
         name,

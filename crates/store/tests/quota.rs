@@ -35,6 +35,7 @@ on_both_engines!(
     r22_the_brake_pauses_once_and_keeps_what_it_saw,
     r22_a_release_begins_with_fresh_evidence,
     r22_only_an_operator_ends_an_operators_pause,
+    r22_a_pause_that_was_not_the_accounts_fault_is_taken_back,
     r24_a_later_domain_climbs_on_its_own_record,
     r24_a_deleted_domain_holds_nobody_back,
     r20_a_ceiling_is_not_below_the_level,
@@ -403,6 +404,27 @@ async fn r22_a_release_begins_with_fresh_evidence(bench: Bench) {
     send(&account, &names(1), |_| Verdict::DELIVERED).await;
     let released = bench.store.release_sending(account.id, "again", &operator()).await;
     assert!(matches!(released, Err(QuotaError::NotPaused(_))));
+}
+
+async fn r22_a_pause_that_was_not_the_accounts_fault_is_taken_back(bench: Bench) {
+    let account = account(&bench).await;
+    bench.store.set_daily_quota(account.id, 80, "grown", &operator()).await.expect("set");
+    let disorder = async |prefix: &str| {
+        send(&account, &addresses(prefix, 20), |_| INVALID).await;
+        assert_eq!(bench.store.brake().await.unwrap().paused, 1);
+    };
+    let began = bench.store.now();
+    disorder("first").await;
+    assert_eq!(bench.store.braked_since(began).await.unwrap(), [account.id]);
+    assert!(bench.store.braked_since(began.plus_micros(1)).await.unwrap().is_empty());
+    bench.store.release_and_restore(account.id, "their servers", &operator()).await.expect("released");
+    let standing = bench.store.quota_standing(account.id).await.unwrap().unwrap();
+    assert_eq!((standing.daily_mails, standing.level), (80, 3));
+    assert!(bench.store.braked_since(began).await.unwrap().is_empty());
+    bench.clock.advance_micros(DAY_MICROS);
+    disorder("second").await;
+    let round = review_at(&bench, MONDAY.plus_micros(7 * DAY_MICROS + HOUR_MICROS)).await;
+    assert_eq!((round.reviews, round.released), (1, 1), "it is not the second pause");
 }
 
 async fn r22_only_an_operator_ends_an_operators_pause(bench: Bench) {

@@ -86,7 +86,7 @@ pub fn account_badge(status: AccountStatus) -> Badge {
     } else if status.has(AccountStatus::FROZEN) {
         Badge::new(Tone::Bad, "Frozen")
     } else if status.has(AccountStatus::RESTRICTED) {
-        Badge::new(Tone::Bad, "Restricted")
+        Badge::new(Tone::Bad, "Paused")
     } else if status.has(AccountStatus::OVERDUE) {
         Badge::new(Tone::Bad, "Overdue")
     } else {
@@ -146,6 +146,7 @@ mod tests {
             (label(0).as_str(), label(2).as_str(), label(3).as_str()),
             ("Active", "Overdue", "Frozen")
         );
+        assert_eq!((label(4).as_str(), label(6).as_str()), ("Paused", "Paused"));
         assert_eq!(label(15), "Deleted");
     }
 }

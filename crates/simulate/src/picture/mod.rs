@@ -8,7 +8,7 @@ use crate::compare::{HIJACKED_MAILS_MAX, HIJACKED_MINUTES_MAX, Outcome, Spread, 
 use crate::figures::{GROWTH_DAILY, Stop};
 use crate::regime::Regime;
 use crate::sender::Kind;
-use crate::sweep::shown;
+use crate::sweep::{is_share, shown};
 
 /// A file to write.
 #[derive(Clone, Debug)]
@@ -320,12 +320,13 @@ type Figure = fn(&Summary) -> f64;
 pub fn of_sweep(name: &str, results: &[(f64, Summary)]) -> Picture {
     let values: Vec<f64> = results.iter().map(|(value, _)| *value).collect();
     let (low, high) = (values.first().copied().unwrap_or(0.0), values.last().copied().unwrap_or(1.0));
-    let mut svg = Svg::new(900.0, 760.0);
+    let mut svg = Svg::new(900.0, 800.0);
+    let x_title = if is_share(name) { format!("{name}, per cent") } else { name.to_owned() };
     let title = format!("What {name} wins and loses");
     svg.text((20.0, 26.0), 16.0, Anchor::Start, INK, &title);
     let panel = |place: usize, y: Scale| Plot {
         left: 90.0 + (place % 2) as f64 * 440.0,
-        top: 70.0 + (place / 2) as f64 * 360.0,
+        top: 70.0 + (place / 2) as f64 * 400.0,
         width: 330.0,
         height: 230.0,
         x: Scale::even(low, high, 6, shown),
@@ -347,28 +348,28 @@ pub fn of_sweep(name: &str, results: &[(f64, Summary)]) -> Picture {
     let lines: Vec<Vec<(f64, f64)>> = kinds.iter().map(|(_, _, figure)| of(figure)).collect();
     let stopping =
         panel(0, Scale::powers(100.0, most(&lines.iter().collect::<Vec<_>>()).max(10_000.0), short));
-    stopping.frame(&mut svg, "bad mails until the first pause (mean)", name, "mails");
+    stopping.frame(&mut svg, "bad mails until the first pause (mean)", &x_title, "mails");
     for ((_, colour, _), line) in kinds.iter().zip(&lines) {
         stopping.line(&mut svg, line, COLOURS[*colour]);
     }
     let names: Vec<_> =
         kinds.iter().map(|(name, colour, _)| ((*name).to_owned(), COLOURS[*colour])).collect();
-    legend(&mut svg, (96.0, 346.0), &names);
+    legend(&mut svg, (96.0, 358.0), &names);
 
     let harm = of(&|summary| summary.harm.mean);
     let plot = panel(1, Scale::powers(1_000.0, most(&[&harm]).max(100_000.0), short));
-    plot.frame(&mut svg, "harm: good mails lost to bad senders (mean of a run)", name, "mails");
+    plot.frame(&mut svg, "harm: good mails lost to bad senders (mean of a run)", &x_title, "mails");
     plot.line(&mut svg, &harm, COLOURS[0]);
 
     let wronged = of(&|summary| summary.wronged);
     let plot = panel(2, Scale::even(0.0, (most(&[&wronged]) * 1.2).max(0.025), 5, per_cent));
-    plot.frame(&mut svg, "good senders' weeks wrongly lowered or paused", name, "share of account-weeks");
+    plot.frame(&mut svg, "good senders' weeks wrongly lowered or paused", &x_title, "share of account-weeks");
     plot.line(&mut svg, &wronged, COLOURS[0]);
     plot.level(&mut svg, 0.02, "2 %: the target");
 
     let grown = of(&|summary| summary.grown);
     let plot = panel(3, Scale::even(0.0, 1.0, 5, per_cent));
-    plot.frame(&mut svg, "quota users at 50,000 a day within 8 weeks", name, "share of them");
+    plot.frame(&mut svg, "quota users at 50,000 a day within 8 weeks", &x_title, "share of them");
     plot.line(&mut svg, &grown, COLOURS[0]);
     plot.level(&mut svg, 0.95, "95 %: the target");
     Picture { file: format!("sweep-{}.svg", name.replace('.', "-")), svg: svg.finish() }

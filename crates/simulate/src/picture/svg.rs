@@ -212,11 +212,13 @@ impl Plot {
         svg.text((across + aside, self.top - 8.0), 12.0, anchor, INK, words);
     }
 
-    /// The same across, with words above its right end.
+    /// The same across, with words at its right end.
     pub fn level(&self, svg: &mut Svg, y: f64, words: &str) {
         let (_, up) = self.at(self.x.low, y);
         svg.line((self.left, up), (self.left + self.width, up), INK, 1.2, "5 4");
-        svg.text((self.left + self.width - 4.0, up - 5.0), 12.0, Anchor::End, INK, words);
+        // Near the upper edge there is no room above.
+        let words_at = if up < self.top + 20.0 { up + 15.0 } else { up - 5.0 };
+        svg.text((self.left + self.width - 4.0, words_at), 12.0, Anchor::End, INK, words);
     }
 }
 

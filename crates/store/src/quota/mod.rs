@@ -6,7 +6,8 @@
 //!
 //! | file | what |
 //! | --- | --- |
-//! | `mod` | an account's standing, and its changes by people |
+//! | `mod` | an account's standing and its history |
+//! | `by_hand` | its changes by people |
 //! | `dossier` | what a review looks at |
 //! | `review` | the weekly round, and past reviews |
 //! | `brake` | the round between reviews |
@@ -14,6 +15,7 @@
 //! | `oversight` | what pages show: all accounts by their reputation, an account's running week |
 
 mod brake;
+mod by_hand;
 mod dossier;
 mod oversight;
 mod review;
@@ -26,7 +28,7 @@ use indicia_domain::quota::week::Week;
 use indicia_domain::time::{DAY_MICROS, TimeZone, UnixMicros, zone};
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
-use crate::audit::{Actor, Deed};
+use crate::audit::Actor;
 use crate::notice::{NewNotice, NoticeFacts, schedule};
 use crate::{Result, Store, StoreError, suspension};
 
@@ -84,7 +86,7 @@ impl PausedBy {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QuotaEvent {
     pub at: UnixMicros,
-    /// `operator`, `review`, `pause`, `operator-pause`, `release`, `ceiling`, `met`.
+    /// `operator`, `review`, `pause`, `operator-pause`, `release`, `acquittal`, `ceiling`, `met`.
     pub kind: String,
     pub subject: Subject,
     pub old_daily: i64,
@@ -222,14 +224,17 @@ impl Held {
         let Some(since) = self.standing.paused_at else { return Ok(None) };
         let from = since.plus_micros(-policy.pauses_weeks * 7 * DAY_MICROS);
         let row = sqlx::query(
-            "SELECT COUNT(*) FROM quota_event WHERE account_id = $1 AND at >= $2 AND kind = 'pause'",
+            "SELECT CAST(COALESCE(SUM(CASE kind WHEN 'pause' THEN 1 ELSE -1 END), 0) AS BIGINT) FROM quota_event \
+             WHERE account_id = $1 AND at >= $2 AND kind IN ('pause', 'acquittal')",
         )
         .bind(self.account_id)
         .bind(from.0)
         .fetch_one(connection)
         .await?;
         let by_operator = self.standing.paused_by == Some(PausedBy::Operator);
-        Ok(Some(Paused { since, lately: row.try_get(0)?, by_operator }))
+        // The pause in force is one of them, whatever was taken back before.
+        let lately = row.try_get::<i64, _>(0)?.max(1);
+        Ok(Some(Paused { since, lately, by_operator }))
     }
 }
 
@@ -304,201 +309,6 @@ impl Store {
     pub async fn quota_standing(&self, account_id: i64) -> Result<Option<Standing>> {
         let row = sqlx::query(HELD).bind(account_id).fetch_optional(self.read()).await?;
         row.as_ref().map(|row| Ok(held_of(row)?.standing)).transpose()
-    }
-
-    /// The operator's override of the daily quota, recorded with its reason.
-    pub async fn set_daily_quota(
-        &self,
-        account_id: i64,
-        daily_mails: i64,
-        reason: &str,
-        actor: &Actor,
-    ) -> Result<QuotaEvent, QuotaError> {
-        let (event_id, audit_id, node) = (self.next_id().await?, self.next_id().await?, self.node().await?);
-        let mut transaction = self.begin().await?;
-        let held = Held::load(self, &mut transaction, account_id).await?;
-        let mut held = held.ok_or(QuotaError::NoAccount(account_id))?;
-        let now = self.now();
-        let old = (held.standing.daily_mails, held.standing.level);
-        let new = (daily_mails, self.quota_policy().ladder.level_of(daily_mails));
-        (held.standing.daily_mails, held.standing.level) = new;
-        if held.standing.ceiling_level.is_some_and(|ceiling| ceiling < new.1) {
-            held.standing.ceiling_level = None;
-        }
-        held.save(&mut transaction).await?;
-        warming::meet(&mut transaction, &node, &held, now).await?;
-        let subject = Subject::Account;
-        let event = NewEvent {
-            event_id,
-            account_id,
-            at: now,
-            kind: "operator",
-            subject,
-            old,
-            new,
-            reason,
-            actor,
-            record: "",
-        };
-        let event = event.write(&mut transaction).await?;
-        let detail = format!("from {} to {} mails a day: {reason}", old.0, new.0);
-        let deed = Deed { audit_id, actor, account_id: Some(account_id), action: "set-quota", detail };
-        deed.note(&mut transaction, now).await?;
-        transaction.commit().await?;
-        Ok(event)
-    }
-
-    /// R20: the user's own ceiling, not below where the account stands; `None` takes it away.
-    pub async fn set_quota_ceiling(
-        &self,
-        account_id: i64,
-        level: Option<i64>,
-        actor: &Actor,
-    ) -> Result<(), QuotaError> {
-        let (event_id, audit_id) = (self.next_id().await?, self.next_id().await?);
-        let mut transaction = self.begin().await?;
-        let held = Held::load(self, &mut transaction, account_id).await?;
-        let mut held = held.ok_or(QuotaError::NoAccount(account_id))?;
-        let (from, to) = (held.standing.level, self.quota_policy().ladder.top());
-        if let Some(level) = level
-            && !(from..=to).contains(&level)
-        {
-            return Err(QuotaError::Ceiling { level, from, to });
-        }
-        if held.standing.ceiling_level == level {
-            return Ok(());
-        }
-        held.standing.ceiling_level = level;
-        held.save(&mut transaction).await?;
-        let now = self.now();
-        let kept = (held.standing.daily_mails, held.standing.level);
-        let reason = match level {
-            Some(level) => format!("the ceiling is level {level} from now on"),
-            None => "there is no ceiling any more".to_owned(),
-        };
-        let subject = Subject::Account;
-        NewEvent {
-            event_id,
-            account_id,
-            at: now,
-            kind: "ceiling",
-            subject,
-            old: kept,
-            new: kept,
-            reason: &reason,
-            actor,
-            record: "",
-        }
-        .write(&mut transaction)
-        .await?;
-        let deed =
-            Deed { audit_id, actor, account_id: Some(account_id), action: "set-ceiling", detail: reason };
-        deed.note(&mut transaction, now).await?;
-        transaction.commit().await?;
-        Ok(())
-    }
-
-    /// R22: an operator stops an account's sending at once. The quota stays what it was.
-    pub async fn pause_sending(
-        &self,
-        account_id: i64,
-        reason: &str,
-        actor: &Actor,
-    ) -> Result<(), QuotaError> {
-        let (event_id, audit_id) = (self.next_id().await?, self.next_id().await?);
-        let mut transaction = self.begin().await?;
-        let held = Held::load(self, &mut transaction, account_id).await?;
-        let mut held = held.ok_or(QuotaError::NoAccount(account_id))?;
-        if held.standing.paused_at.is_some() {
-            return Err(QuotaError::AlreadyPaused(account_id, held.standing.pause_reason));
-        }
-        let now = self.now();
-        held.pause(now, PausedBy::Operator, format!("by an operator: {reason}"));
-        held.save(&mut transaction).await?;
-        let kept = (held.standing.daily_mails, held.standing.level);
-        let subject = Subject::Account;
-        let kind = "operator-pause";
-        NewEvent {
-            event_id,
-            account_id,
-            at: now,
-            kind,
-            subject,
-            old: kept,
-            new: kept,
-            reason,
-            actor,
-            record: "",
-        }
-        .write(&mut transaction)
-        .await?;
-        let facts = NoticeFacts::QuotaPaused {
-            because: reason.to_owned(),
-            reasons: Vec::new(),
-            minutes: None,
-            daily_after: kept.0,
-            by_operator: true,
-            released_at: None,
-        };
-        tell(&mut transaction, account_id, "pause", facts, now).await?;
-        let deed = Deed {
-            audit_id,
-            actor,
-            account_id: Some(account_id),
-            action: "pause-sending",
-            detail: reason.to_owned(),
-        };
-        deed.note(&mut transaction, now).await?;
-        transaction.commit().await?;
-        Ok(())
-    }
-
-    /// R22: an operator lets a paused account send again, with fresh evidence.
-    pub async fn release_sending(
-        &self,
-        account_id: i64,
-        reason: &str,
-        actor: &Actor,
-    ) -> Result<(), QuotaError> {
-        let (event_id, audit_id) = (self.next_id().await?, self.next_id().await?);
-        let mut transaction = self.begin().await?;
-        let held = Held::load(self, &mut transaction, account_id).await?;
-        let mut held = held.ok_or(QuotaError::NoAccount(account_id))?;
-        if held.standing.paused_at.is_none() {
-            return Err(QuotaError::NotPaused(account_id));
-        }
-        let now = self.now();
-        held.release(now);
-        held.save(&mut transaction).await?;
-        held.wake(&mut transaction, now).await?;
-        let kept = (held.standing.daily_mails, held.standing.level);
-        let subject = Subject::Account;
-        NewEvent {
-            event_id,
-            account_id,
-            at: now,
-            kind: "release",
-            subject,
-            old: kept,
-            new: kept,
-            reason,
-            actor,
-            record: "",
-        }
-        .write(&mut transaction)
-        .await?;
-        let facts = NoticeFacts::QuotaReleased { daily: kept.0, by_operator: true };
-        tell(&mut transaction, account_id, "release", facts, now).await?;
-        let deed = Deed {
-            audit_id,
-            actor,
-            account_id: Some(account_id),
-            action: "release-sending",
-            detail: reason.to_owned(),
-        };
-        deed.note(&mut transaction, now).await?;
-        transaction.commit().await?;
-        Ok(())
     }
 
     /// The newest quota changes first; of the account itself, its domains and its sender addresses.

@@ -84,7 +84,6 @@ struct LadderCard {
     ceiling: String,
     action: String,
     options: Vec<SelectOption>,
-    can_choose: bool,
 }
 
 #[derive(Template)]
@@ -227,7 +226,6 @@ fn ladder_card(view: &AccountView, policy: &QuotaPolicy, outlooks: &Outlooks) ->
         },
         action: view.href(&format!("{REPUTATION}/ceiling")),
         options,
-        can_choose: level <= top,
     }
 }
 

@@ -11,10 +11,11 @@ mod explain;
 mod figures;
 mod review;
 
-use clap::Subcommand;
+use clap::{ArgGroup, Subcommand};
+use indicia_domain::time::UnixMicros;
 use indicia_store::quota::QuotaError;
 
-use super::args::reason;
+use super::args::{instant, reason};
 use super::output::print;
 use super::{ConfigFile, Done, Failure, Opened, account_id, actor};
 
@@ -27,6 +28,7 @@ Examples:
   indicia quota review --dry-run
   indicia quota pause 361230847234 --reason 'hits traps of a block list, ticket 4711'
   indicia quota release 361230847234 --reason 'the list is cleaned, ticket 4711'
+  indicia quota release --paused-since 2026-11-23T01:00:00Z --restore --reason 'their servers were out of order'
   indicia quota ceiling 361230847234 5";
 
 #[derive(Subcommand)]
@@ -83,10 +85,18 @@ pub enum QuotaCommand {
         #[command(flatten)]
         file: ConfigFile,
     },
-    /// Let a paused account send again, whoever paused it. Its evidence begins anew.
+    /// Let a paused account send again, whoever paused it; or all that the brake has paused since an instant. Evidence
+    /// begins anew.
+    #[command(group(ArgGroup::new("who").required(true).args(["account_id", "paused_since"])))]
     Release {
         #[arg(value_parser = account_id)]
-        account_id: i64,
+        account_id: Option<i64>,
+        /// Every account that the brake has paused since then, such as 2026-11-23T01:00:00Z, and that is paused still.
+        #[arg(long, value_name = "INSTANT", value_parser = instant)]
+        paused_since: Option<UnixMicros>,
+        /// It was not the account's fault: give back the quota that it had before, and do not count the pause.
+        #[arg(long)]
+        restore: bool,
         /// Why. It stands in the account's history.
         #[arg(long, value_name = "TEXT", value_parser = reason)]
         reason: String,
@@ -155,9 +165,9 @@ pub async fn run(command: QuotaCommand) -> Done {
             let done = pause(&opened, account_id, &reason).await;
             opened.finish(done).await
         }
-        QuotaCommand::Release { account_id, reason, file } => {
+        QuotaCommand::Release { account_id, paused_since, restore, reason, file } => {
             let opened = file.open().await?;
-            let done = release(&opened, account_id, &reason).await;
+            let done = release(&opened, (account_id, paused_since), restore, &reason).await;
             opened.finish(done).await
         }
         QuotaCommand::Ceiling { account_id, level, file } => {
@@ -179,11 +189,31 @@ async fn pause(opened: &Opened, account_id: i64, reason: &str) -> Done {
     print(format_args!("the sending of account {account_id} is paused; `indicia quota release` ends it"))
 }
 
-async fn release(opened: &Opened, account_id: i64, reason: &str) -> Done {
-    opened.store.release_sending(account_id, reason, &actor()).await?;
-    let standing = opened.store.quota_standing(account_id).await?;
-    let daily = standing.map_or(0, |standing| standing.daily_mails);
-    print(format_args!("account {account_id} can send again, {daily} mails a day; its evidence begins anew"))
+async fn release(
+    opened: &Opened,
+    (account_id, since): (Option<i64>, Option<UnixMicros>),
+    restore: bool,
+    reason: &str,
+) -> Done {
+    let accounts = match (account_id, since) {
+        (Some(account_id), _) => vec![account_id],
+        (None, since) => opened.store.braked_since(since.unwrap_or_default()).await?,
+    };
+    if accounts.is_empty() {
+        return print("no account is paused that the brake has paused since then");
+    }
+    for account_id in accounts {
+        match restore {
+            true => opened.store.release_and_restore(account_id, reason, &actor()).await?,
+            false => opened.store.release_sending(account_id, reason, &actor()).await?,
+        }
+        let standing = opened.store.quota_standing(account_id).await?;
+        let daily = standing.map_or(0, |standing| standing.daily_mails);
+        print(format_args!(
+            "account {account_id} can send again, {daily} mails a day; its evidence begins anew"
+        ))?;
+    }
+    Ok(())
 }
 
 async fn set_ceiling(opened: &Opened, account_id: i64, Ceiling(level): Ceiling) -> Done {

@@ -23,7 +23,7 @@ use serde::Deserialize;
 use super::OperatorView;
 use crate::{
     ConsoleState,
-    components::{Badge, Empty, Icon, Pager, Tone},
+    components::{Badge, Empty, Icon, Pager},
     error::{ConsoleError, page},
     format::{self, Moment, mails},
     pages::{
@@ -228,17 +228,13 @@ fn row(policy: &QuotaPolicy, operator: &OperatorView, account: &AccountReputatio
         badge: measure_badge(policy, measure, rate),
     };
     let same = |measure, rate| figure(measure, rate, rate);
-    let badge = match account.paused_at {
-        Some(_) => Badge::new(Tone::Bad, "Paused"),
-        None => account_badge(account.status),
-    };
     Row {
         href: account_href(account.account_id, REPUTATION),
         deed_href: account_href(account.account_id, REPUTATION_BY_HAND),
         name: account.name.clone(),
         id: account.account_id,
         email: account.email.clone(),
-        badge,
+        badge: account_badge(account.status),
         paused: account.paused_at.map(|at| {
             let why = format::grouped_mails(&account.pause_reason);
             (operator.zone.moment(at), paused_by(account.paused_by), why)
