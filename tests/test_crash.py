@@ -205,6 +205,9 @@ def test_r26_every_accepted_mail_survives_and_is_charged_once(make_server, dns, 
     assert set(env_ids) <= known, "a refused mail was delivered"
     assert all(len(ids) == 1 for ids in env_ids.values()), "one mail was accepted twice"
     assert charged(account) == delivered
+    # R19: what reputation is judged by was counted in the transactions of what it counts.
+    day = server.run_json("quota", "explain", account.account_id)["brake"]["readings"]["windows"][-1]["counts"]
+    assert (day["accepted"], day["delivered"], day["invalid"]) == (delivered, delivered, 0)
     assert len(ledger.accepted) > KILLS, "the load was too small to prove anything"
     assert server.stop() == 0
     server.verify_ledger()
