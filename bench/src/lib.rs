@@ -6,6 +6,7 @@
 pub mod acs3;
 pub mod clock;
 pub mod content;
+pub mod cpu;
 pub mod database;
 pub mod latency;
 pub mod wire;

@@ -13,6 +13,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use clap::Parser;
 use indicia_bench::clock::MachineClock;
+use indicia_bench::cpu::cpu_seconds;
 use indicia_domain::mail::Via;
 use indicia_domain::mail::admission::Policy;
 use indicia_domain::mail::recipient::Recipient;
@@ -172,12 +173,4 @@ fn report(what: &str, mails: usize, started: Instant, cpu_before: f64) {
     let seconds = started.elapsed().as_secs_f64();
     let cpu = (cpu_seconds() - cpu_before) * 1_000.0 / mails as f64;
     println!("{what}: {:.0} mails/s, {cpu:.3} CPU s per 1,000", mails as f64 / seconds);
-}
-
-/// User and system time of this process, in seconds.
-fn cpu_seconds() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or("").split_whitespace().collect();
-    let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<f64>().ok()).unwrap_or(0.0);
-    (ticks(11) + ticks(12)) / 100.0
 }

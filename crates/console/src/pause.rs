@@ -39,7 +39,7 @@ pub fn next_review(zone: &Zone, now: UnixMicros) -> UnixMicros {
 pub fn note(pause: &Pause, policy: &QuotaPolicy, zone: &Zone, now: UnixMicros, account_id: i64) -> Note {
     let title = format!("Sending is paused since {}", zone.moment(pause.since).full());
     let text = format!(
-        "Why: {}. New mail is refused; what waits in the queue is held. {} {}",
+        "Why: {}. New mail is refused; what waits in the queue is held and goes out afterwards, unless an operator cancels it. {} {}",
         format::grouped_mails(pause.reason.trim_end_matches('.')),
         what_next(pause, policy, zone, now),
         what_to_do(pause)

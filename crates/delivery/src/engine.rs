@@ -18,6 +18,7 @@ use std::time::Duration;
 use indicia_domain::time::Clock;
 use indicia_store::admission::Handoff;
 use indicia_store::queue::QueuedMail;
+use indicia_store::suspension::Suspension;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -36,6 +37,10 @@ use crate::tls::{Tls, TlsSetupError};
 const CLAIM_BYTES_MAX: usize = 16 << 20;
 const GAUGE_INTERVAL: Duration = Duration::from_secs(1);
 const HELD_INTERVAL: Duration = Duration::from_secs(1);
+/// Times that a node looks for mail that it gave back to a suspension which had ended already.
+const LOOKS_AFTER_END: usize = 3;
+/// Held mails in one claim from which on there are probably many more behind them.
+const HELD_MANY: usize = 64;
 /// A last commit that fails is repeated for so long after the grace time.
 const LAST_COMMIT_GRACE: Duration = Duration::from_secs(10);
 /// What was told to let go has this long to do so.
@@ -236,13 +241,36 @@ async fn claim(hub: &Arc<Hub>, room: usize) -> Result<Claimed, indicia_store::St
     let mails = hub.spool.claim(room, CLAIM_BYTES_MAX).await?;
     let count = mails.iter().map(|mail| mail.recipients.len()).sum();
     hub.window.enter(count);
-    let mut kept = 0;
+    let (mut kept, mut held) = (0, Vec::new());
     for mail in mails {
         for item in items_of(mail, &hub.window, epoch) {
+            count_held(&mut held, hub.suspension_of(item.mail.account_id, &item.domain));
             kept += usize::from(hub.dispatch(item));
         }
     }
+    put_off_held(hub, held).await;
     Ok(Claimed { count, kept })
+}
+
+fn count_held(held: &mut Vec<(Suspension, usize)>, suspension: Option<Suspension>) {
+    let Some(suspension) = suspension else { return };
+    match held.iter_mut().find(|(known, _)| known.held == suspension.held) {
+        Some((_, mails)) => *mails += 1,
+        None => held.push((suspension, 1)),
+    }
+}
+
+/// Puts off what else is due and held by suspensions of which a claim brought much.
+async fn put_off_held(hub: &Hub, held: Vec<(Suspension, usize)>) {
+    for (suspension, _) in held.into_iter().filter(|(_, mails)| *mails >= HELD_MANY) {
+        match hub.spool.put_off_held(&suspension, hub.held_until()).await {
+            Ok(mails) => tracing::debug!(held = %suspension.held, mails, "held mail was put off"),
+            // It comes with the next claims, and goes back with them.
+            Err(error) => {
+                tracing::warn!(%error, held = %suspension.held, "held mail could not be put off at once");
+            }
+        }
+    }
 }
 
 /// The time to the next due mail, at most the poll interval.
@@ -263,8 +291,21 @@ async fn until_next_due(hub: &Hub) -> Duration {
 
 /// Keeps what is held up to date. When it cannot be read, what was held stays so.
 async fn hold_loop(hub: Arc<Hub>) {
+    let mut ended: Vec<(Suspension, usize)> = Vec::new();
     while !hub.stopping.is_cancelled() {
+        let before = hub.suspensions();
         look_what_is_held(&hub).await;
+        let held = hub.suspensions();
+        let over = before.iter().filter(|known| held.iter().all(|other| other.held != known.held));
+        ended.extend(over.map(|known| (known.clone(), LOOKS_AFTER_END)));
+        for (suspension, looks) in &mut ended {
+            *looks -= 1;
+            // What this node gave back before it knew, and committed since.
+            if let Err(error) = hub.spool.wake_after(suspension).await {
+                tracing::warn!(%error, held = %suspension.held, "what is held no longer could not be made due at once");
+            }
+        }
+        ended.retain(|(_, looks)| *looks > 0);
         sleep_unless_stopped(&hub, HELD_INTERVAL).await;
     }
 }

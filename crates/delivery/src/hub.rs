@@ -15,7 +15,7 @@ use indicia_domain::outcome::{Disposition, Failure, Phase};
 use indicia_domain::time::{Clock, MINUTE_MICROS, SECOND_MICROS, UnixMicros};
 use indicia_store::outcome::Outcome;
 use indicia_store::queue::{HandBack, MailKey};
-use indicia_store::suspension::{HELD, Suspension};
+use indicia_store::suspension::Suspension;
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -221,16 +221,28 @@ impl Hub {
         *self.held.write().unwrap_or_else(PoisonError::into_inner) = held.into();
     }
 
+    /// What is held, as far as this node knows.
+    pub(crate) fn suspensions(&self) -> Arc<[Suspension]> {
+        self.held.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What holds an account's mail to a domain.
+    pub(crate) fn suspension_of(&self, account_id: i64, domain: &str) -> Option<Suspension> {
+        let held = self.held.read().unwrap_or_else(PoisonError::into_inner).clone();
+        held.iter().find(|suspension| suspension.held.covers(account_id, domain)).cloned()
+    }
+
+    /// Until when held mail stays in the database.
+    pub(crate) fn held_until(&self) -> UnixMicros {
+        self.clock.now().plus_micros(HELD_LOOK_MICROS)
+    }
+
     /// Gives a mail back whose account or destination is held. It is not failed for its age meanwhile.
     pub(crate) fn unless_held(&self, item: Item) -> Option<Item> {
-        let held = self.held.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let Some(suspension) =
-            held.iter().find(|suspension| suspension.held.covers(item.mail.account_id, &item.domain))
-        else {
+        let Some(suspension) = self.suspension_of(item.mail.account_id, &item.domain) else {
             return Some(item);
         };
-        let reason = format!("{HELD}{}: {}", suspension.held, suspension.reason);
-        self.give_back(item, self.clock.now().plus_micros(HELD_LOOK_MICROS), &reason);
+        self.give_back(item, self.held_until(), &suspension.queue_reason());
         None
     }
 

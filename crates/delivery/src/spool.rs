@@ -43,6 +43,12 @@ pub trait Spool: Send + Sync + 'static {
 
     /// What is held in the queue now, and why.
     async fn suspensions(&self) -> Result<Vec<Suspension>, StoreError>;
+
+    /// Puts off what is due and held by a suspension, if that is still in force. Returns how many mails.
+    async fn put_off_held(&self, suspension: &Suspension, until: UnixMicros) -> Result<u64, StoreError>;
+
+    /// Makes due what waits for a suspension that has ended. Returns how many mails.
+    async fn wake_after(&self, suspension: &Suspension) -> Result<u64, StoreError>;
 }
 
 #[async_trait]
@@ -78,6 +84,14 @@ impl Spool for Store {
 
     async fn suspensions(&self) -> Result<Vec<Suspension>, StoreError> {
         Store::suspensions(self).await
+    }
+
+    async fn put_off_held(&self, suspension: &Suspension, until: UnixMicros) -> Result<u64, StoreError> {
+        Store::put_off_held(self, suspension, until).await
+    }
+
+    async fn wake_after(&self, suspension: &Suspension) -> Result<u64, StoreError> {
+        Store::wake_after(self, suspension).await
     }
 }
 

@@ -75,10 +75,26 @@ async fn what_is_held_waits_however_old_it_grows_and_goes_out_afterwards() {
     }
     assert_eq!(rig.spool.outcomes().len(), 1, "neither attempted nor failed");
     rig.spool.hold(None);
-    tokio::time::sleep(Duration::from_millis(1_200)).await;
-    rig.advance(3_600);
     let outcome = rig.attempts(2).await.remove(1);
     assert_eq!((outcome.verdict.disposition, outcome.attempts), (Disposition::Delivered, 1));
+    rig.delivery.stop().await;
+}
+
+#[tokio::test]
+async fn r22_much_held_mail_keeps_nobody_elses_waiting() {
+    let server = Server::friendly().await;
+    let mut config = config(&[("*", server.address)]);
+    config.poll_interval = Duration::from_millis(20);
+    let rig = Rig::start(config);
+    rig.spool.hold(Some("held.example"));
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    let held: Vec<String> = (0..5_000).map(|number| format!("user{number}@held.example")).collect();
+    rig.spool.accept(1, &held.iter().map(String::as_str).collect::<Vec<_>>());
+    rig.spool.accept(2, &["bob@free.example"]);
+    assert_eq!(rig.attempts(1).await[0].address, "bob@free.example");
+    let claimed = rig.spool.hand_backs().len();
+    assert!(claimed < 1_000, "{claimed} of 5000 held mails were claimed first");
+    until(|| rig.spool.row(1, 4_999).is_some_and(|row| row.reason.starts_with("held: "))).await;
     rig.delivery.stop().await;
 }
 

@@ -1,7 +1,7 @@
 //! Properties of the quota's decisions over random evidence: what is better never fares worse, nothing moves faster
 //! than it may, and what is kept of a decision is enough to make it again.
 
-use indicia_domain::quota::brake::{Readings, Window, brake};
+use indicia_domain::quota::brake::{Readings, Trip, Window, brake};
 use indicia_domain::quota::evidence::{Counts, DayUse, Evidence, Grade};
 use indicia_domain::quota::policy::{Ladder, QuotaPolicy};
 use indicia_domain::quota::rate::{Confidence, Ppm};
@@ -168,12 +168,14 @@ proptest! {
 
     #[test]
     fn r22_a_pause_ends_at_the_next_review_unless_it_is_one_too_many(
-        policy in policies(), evidence in evidence(), lately in 1i64..5, by_operator: bool,
+        policy in policies(), evidence in evidence(), lately in 1i64..5, by_operator: bool, began_later: bool,
     ) {
         let mut dossier = dossier(&policy, 3, evidence);
-        dossier.paused = Some(Paused { since: UnixMicros(7), lately, by_operator });
+        let since = dossier.until.plus_micros(if began_later { 0 } else { -1 });
+        dossier.paused = Some(Paused { since, lately, by_operator });
         let decision = review(&policy, &dossier);
-        let waits = by_operator || (policy.pauses_before_operator > 0 && lately >= policy.pauses_before_operator);
+        let too_often = policy.pauses_before_operator > 0 && lately >= policy.pauses_before_operator;
+        let waits = by_operator || too_often || began_later;
         prop_assert_eq!(decision.action, if waits { Action::Keep } else { Action::Release });
         prop_assert_eq!(decision.daily_mails, dossier.daily_mails);
     }
@@ -289,3 +291,52 @@ fn r23_reasons_are_words() {
     );
     assert_eq!(Ppm(77).to_string(), "0.0077 %");
 }
+
+/// R23, R27: what a release of before has written is read, and decides as it did then. A field that is added later needs a
+/// default that changes nothing of this; these texts never change.
+#[test]
+fn r23_records_of_earlier_releases_are_read_and_replay() {
+    let policy: QuotaPolicy = serde_json::from_str(POLICY_OF_THEN).expect("a policy");
+    for (dossier, decision) in REVIEWS_OF_THEN {
+        let dossier: Dossier = serde_json::from_str(dossier).expect("a dossier");
+        let then: Decision = serde_json::from_str(decision).expect("a decision");
+        assert_eq!(review(&policy, &dossier), then, "{dossier:?}");
+    }
+    let readings: Readings = serde_json::from_str(READINGS_OF_THEN).expect("readings");
+    let trip: Trip = serde_json::from_str(TRIP_OF_THEN).expect("a trip");
+    assert_eq!(brake(&policy, &readings), Some(trip));
+}
+
+const POLICY_OF_THEN: &str = r#"{"version":"1","ladder":[200,1000,2000,3000,5000,8000,13000,20000,35000,60000,100000],"initial_level":2,"initial_daily_mails":2000,"pause":{"invalid":100000,"reported":5000},"lower":{"invalid":50000,"reported":3000,"arrival":850000},"raise":{"invalid":20000,"reported":1000,"arrival":950000,"full_use":800000,"full_days":3},"recipients_min":200,"reports_min":3,"reporting":["outlook.com","yahoo.com"],"confidence":"percent95","brake_windows_minutes":[10,60,360,1440],"pauses_before_operator":2,"pauses_weeks":8}"#;
+const REVIEWS_OF_THEN: [(&str, &str); 7] = [
+    (
+        r#"{"subject":{"subject":"account"},"week":20780,"from":1795392000000000,"until":1795996800000000,"daily_mails":2000,"level":2,"ceiling_level":null,"paused":null,"evidence":{"counts":{"accepted":5100,"delivered":5062,"invalid":24,"spam":2,"failed":12,"reported":1,"judged":2,"reporting":1400,"deferred":30},"reportable":1400,"recipients":5000,"days":[{"used":1700,"quota":2000},{"used":1700,"quota":2000},{"used":1700,"quota":2000},{"used":1700,"quota":2000},{"used":1700,"quota":2000},{"used":1700,"quota":2000},{"used":1700,"quota":2000}]}}"#,
+        r#"{"action":"raise","level":3,"daily_mails":3000,"reasons":[{"reason":"good","measure":"invalid","rate":{"events":24,"out_of":5100},"line":20000},{"reason":"good","measure":"reported","rate":{"events":1,"out_of":1400},"line":1000},{"reason":"good","measure":"judged","rate":{"events":2,"out_of":5100},"line":1000},{"reason":"good","measure":"not-arrived","rate":{"events":38,"out_of":5100},"line":50000},{"reason":"well-used","full_days":7,"needed":3,"full_use":800000}]}"#,
+    ),
+    (
+        r#"{"subject":{"subject":"account"},"week":20780,"from":1795392000000000,"until":1795996800000000,"daily_mails":2000,"level":2,"ceiling_level":2,"paused":null,"evidence":{"counts":{"accepted":5100,"delivered":5062,"invalid":24,"spam":2,"failed":12,"reported":1,"judged":2,"reporting":1400,"deferred":30},"reportable":1400,"recipients":5000,"days":[{"used":1500,"quota":2000},{"used":1500,"quota":2000},{"used":1500,"quota":2000},{"used":1500,"quota":2000},{"used":1500,"quota":2000},{"used":1500,"quota":2000},{"used":1500,"quota":2000}]}}"#,
+        r#"{"action":"keep","level":2,"daily_mails":2000,"reasons":[{"reason":"good","measure":"invalid","rate":{"events":24,"out_of":5100},"line":20000},{"reason":"good","measure":"reported","rate":{"events":1,"out_of":1400},"line":1000},{"reason":"good","measure":"judged","rate":{"events":2,"out_of":5100},"line":1000},{"reason":"good","measure":"not-arrived","rate":{"events":38,"out_of":5100},"line":50000},{"reason":"little-used","full_days":0,"needed":3,"full_use":800000}]}"#,
+    ),
+    (
+        r#"{"subject":{"subject":"account"},"week":20780,"from":1795392000000000,"until":1795996800000000,"daily_mails":2000,"level":2,"ceiling_level":null,"paused":null,"evidence":{"counts":{"accepted":300,"delivered":240,"invalid":27,"spam":20,"failed":13,"reported":3,"judged":20,"reporting":80,"deferred":4},"reportable":1400,"recipients":290,"days":[{"used":60,"quota":2000},{"used":60,"quota":2000},{"used":60,"quota":2000},{"used":60,"quota":2000},{"used":60,"quota":2000},{"used":60,"quota":2000},{"used":60,"quota":2000}]}}"#,
+        r#"{"action":"pause","level":1,"daily_mails":1000,"reasons":[{"reason":"past","measure":"judged","rate":{"events":20,"out_of":300},"line":5000,"bound":46641}]}"#,
+    ),
+    (
+        r#"{"subject":{"subject":"domain","id":100001},"week":20780,"from":1795392000000000,"until":1795996800000000,"daily_mails":2000,"level":2,"ceiling_level":null,"paused":null,"evidence":{"counts":{"accepted":300,"delivered":240,"invalid":27,"spam":0,"failed":13,"reported":0,"judged":0,"reporting":80,"deferred":4},"reportable":1400,"recipients":290,"days":[{"used":60,"quota":2000},{"used":60,"quota":2000},{"used":60,"quota":2000},{"used":60,"quota":2000},{"used":60,"quota":2000},{"used":60,"quota":2000},{"used":60,"quota":2000}]}}"#,
+        r#"{"action":"lower","level":1,"daily_mails":1000,"reasons":[{"reason":"past","measure":"invalid","rate":{"events":27,"out_of":280},"line":50000,"bound":71157}]}"#,
+    ),
+    (
+        r#"{"subject":{"subject":"sender","id":100002},"week":20780,"from":1795392000000000,"until":1795996800000000,"daily_mails":2000,"level":2,"ceiling_level":null,"paused":null,"evidence":{"counts":{"accepted":300,"delivered":240,"invalid":27,"spam":20,"failed":13,"reported":3,"judged":20,"reporting":80,"deferred":4},"reportable":1400,"recipients":9,"days":[{"used":60,"quota":2000},{"used":60,"quota":2000},{"used":60,"quota":2000},{"used":60,"quota":2000},{"used":60,"quota":2000},{"used":60,"quota":2000},{"used":60,"quota":2000}]}}"#,
+        r#"{"action":"keep","level":2,"daily_mails":2000,"reasons":[{"reason":"too-few-recipients","recipients":9,"needed":200}]}"#,
+    ),
+    (
+        r#"{"subject":{"subject":"account"},"week":20780,"from":1795392000000000,"until":1795996800000000,"daily_mails":2000,"level":2,"ceiling_level":null,"paused":{"since":1795500000000000,"lately":1,"by_operator":false},"evidence":{"counts":{"accepted":0,"delivered":0,"invalid":0,"spam":0,"failed":0,"reported":0,"judged":0,"reporting":0,"deferred":0},"reportable":0,"recipients":0,"days":[]}}"#,
+        r#"{"action":"release","level":2,"daily_mails":2000,"reasons":[{"reason":"released"}]}"#,
+    ),
+    (
+        r#"{"subject":{"subject":"account"},"week":20780,"from":1795392000000000,"until":1795996800000000,"daily_mails":2000,"level":2,"ceiling_level":null,"paused":{"since":1795500000000000,"lately":2,"by_operator":false},"evidence":{"counts":{"accepted":0,"delivered":0,"invalid":0,"spam":0,"failed":0,"reported":0,"judged":0,"reporting":0,"deferred":0},"reportable":0,"recipients":0,"days":[]}}"#,
+        r#"{"action":"keep","level":2,"daily_mails":2000,"reasons":[{"reason":"waits-for-operator","pauses":2,"weeks":8}]}"#,
+    ),
+];
+const READINGS_OF_THEN: &str = r#"{"recipients":300,"windows":[{"minutes":10,"counts":{"accepted":2000,"delivered":240,"invalid":60,"spam":0,"failed":0,"reported":0,"judged":0,"reporting":80,"deferred":0},"blamed":0,"accused":1}]}"#;
+const TRIP_OF_THEN: &str = r#"{"minutes":10,"reason":{"reason":"past","measure":"invalid","rate":{"events":60,"out_of":300},"line":100000,"bound":164770}}"#;

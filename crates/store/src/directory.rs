@@ -3,7 +3,7 @@
 use indicia_domain::quota::review::Subject;
 use indicia_domain::time::UnixMicros;
 use sqlx::any::AnyRow;
-use sqlx::{AssertSqlSafe, Row};
+use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use crate::quota::{add_warming, drop_warming};
 use crate::setting::{Counted, next_counted_id};
@@ -310,6 +310,7 @@ impl Store {
     /// out, so a domain with waiting mail is not deleted.
     pub async fn delete_domain(&self, account_id: i64, domain_id: i64) -> Result<DomainDeletion> {
         let mut transaction = self.begin().await?;
+        self.lock_account(&mut transaction, account_id).await?;
         let waiting = sqlx::query(
             "SELECT COUNT(*) FROM queue q JOIN message m ON m.account_id = q.account_id AND m.message_id = q.message_id \
              WHERE q.account_id = $1 AND m.domain_id = $2",
@@ -334,16 +335,25 @@ impl Store {
             .fetch_all(&mut *transaction)
             .await?;
         for sender in &senders {
-            drop_warming(&mut transaction, account_id, Subject::Sender(sender.try_get(0)?)).await?;
+            let subject = Subject::Sender(sender.try_get(0)?);
+            drop_warming(&mut transaction, account_id, subject, self.now()).await?;
         }
         let done = sqlx::query("DELETE FROM domain WHERE account_id = $1 AND domain_id = $2")
             .bind(account_id)
             .bind(domain_id)
             .execute(&mut *transaction)
             .await?;
-        drop_warming(&mut transaction, account_id, Subject::Domain(domain_id)).await?;
+        drop_warming(&mut transaction, account_id, Subject::Domain(domain_id), self.now()).await?;
         transaction.commit().await?;
         Ok(if done.rows_affected() == 1 { DomainDeletion::Deleted } else { DomainDeletion::NotFound })
+    }
+
+    /// Locks the account, as admission does before it counts the account's allowances.
+    async fn lock_account(&self, connection: &mut AnyConnection, account_id: i64) -> Result<()> {
+        let for_update = self.engine().for_update();
+        let sql = format!("SELECT 1 FROM account_state WHERE account_id = $1{for_update}");
+        sqlx::query(AssertSqlSafe(sql)).bind(account_id).fetch_optional(connection).await?;
+        Ok(())
     }
 
     /// Registers a sender address. At most `limit` live ones for an account.
@@ -453,13 +463,7 @@ impl Store {
     ) -> Result<bool, RegisterError> {
         let mut transaction = self.begin().await?;
         // Two deletions at once must see each other's count.
-        sqlx::query(AssertSqlSafe(format!(
-            "SELECT 1 FROM account_state WHERE account_id = $1{}",
-            self.engine().for_update()
-        )))
-        .bind(account_id)
-        .fetch_optional(&mut *transaction)
-        .await?;
+        self.lock_account(&mut transaction, account_id).await?;
         let row = sqlx::query(
             "SELECT COUNT(*) FROM sender s WHERE account_id = $1 AND deleted_at >= $2 AND EXISTS \
              (SELECT 1 FROM domain d WHERE d.account_id = s.account_id AND d.domain_id = s.domain_id)",
@@ -478,7 +482,7 @@ impl Store {
         if done.rows_affected() == 1 && deleted >= monthly_limit {
             return Err(RegisterError::Limit(monthly_limit));
         }
-        drop_warming(&mut transaction, account_id, Subject::Sender(sender_id)).await?;
+        drop_warming(&mut transaction, account_id, Subject::Sender(sender_id), self.now()).await?;
         transaction.commit().await?;
         Ok(done.rows_affected() == 1)
     }

@@ -166,6 +166,40 @@ pub(crate) async fn count_reports(
     tally.write(connection).await
 }
 
+/// Begins the present slice anew: what it has becomes the slice's before it. A release needs an instant from which
+/// evidence counts, and slices know only their own.
+pub(crate) async fn close_slice(
+    connection: &mut AnyConnection,
+    account_id: i64,
+    now: UnixMicros,
+) -> Result<()> {
+    const COLUMNS: &str =
+        "accepted, delivered, invalid, spam, failed, reported, deferred, judged, reporting, blamed, accused";
+    let sums: Vec<_> = COLUMNS
+        .split(", ")
+        .map(|column| format!("{column} = evidence.{column} + excluded.{column}"))
+        .collect();
+    let sql = format!(
+        "INSERT INTO evidence (account_id, slice, sender_id, domain_id, {COLUMNS}) \
+         SELECT account_id, slice - $1, sender_id, domain_id, {COLUMNS} FROM evidence WHERE account_id = $2 AND slice = $3 \
+         ON CONFLICT (account_id, slice, sender_id) DO UPDATE SET {}",
+        sums.join(", ")
+    );
+    let slice = slice_of(now);
+    sqlx::query(sqlx::AssertSqlSafe(sql))
+        .bind(SLICE_MICROS)
+        .bind(account_id)
+        .bind(slice)
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query("DELETE FROM evidence WHERE account_id = $1 AND slice = $2")
+        .bind(account_id)
+        .bind(slice)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
 /// What one sender address showed in a stretch of time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SenderEvidence {
@@ -199,10 +233,24 @@ pub(crate) const EVIDENCE_SUMS: &str = "CAST(SUM(accepted) AS BIGINT), CAST(SUM(
 
 /// Reads [`EVIDENCE_SUMS`].
 pub(crate) fn evidence_of(row: &sqlx::any::AnyRow, from: usize) -> Result<Counts> {
+    let changes = changes_of(row, from)?;
+    Ok(Counts { judged: changes.judged.max(0), reporting: changes.reporting.max(0), ..counts_of(row, from)? })
+}
+
+/// The same where stretches are put together afterwards: the bounce of a mail that was delivered in another stretch is
+/// less than no delivery, and makes up for the delivery there.
+pub(crate) fn changes_of(row: &sqlx::any::AnyRow, from: usize) -> Result<Counts> {
+    let count = |place: usize| -> Result<i64> { Ok(row.try_get::<i64, _>(from + place)?) };
     Ok(Counts {
-        judged: row.try_get::<i64, _>(from + 7)?.max(0),
-        reporting: row.try_get::<i64, _>(from + 8)?.max(0),
-        ..counts_of(row, from)?
+        accepted: count(0)?,
+        delivered: count(1)?,
+        invalid: count(2)?,
+        spam: count(3)?,
+        failed: count(4)?,
+        reported: count(5)?,
+        deferred: count(6)?,
+        judged: count(7)?,
+        reporting: count(8)?,
     })
 }
 

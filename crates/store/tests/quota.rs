@@ -34,6 +34,9 @@ on_both_engines!(
     r23_reviews_replay_and_changed_lines_are_another_version,
     r22_the_brake_pauses_once_and_keeps_what_it_saw,
     r22_a_release_begins_with_fresh_evidence,
+    r22_the_brake_sees_the_very_next_mails_after_a_release,
+    r17_a_quota_that_falls_late_in_a_month_can_be_used_on_every_day_left,
+    r24_a_quota_that_falls_to_an_allowance_does_not_end_it,
     r22_only_an_operator_ends_an_operators_pause,
     r22_a_pause_that_was_not_the_accounts_fault_is_taken_back,
     r24_a_later_domain_climbs_on_its_own_record,
@@ -404,6 +407,51 @@ async fn r22_a_release_begins_with_fresh_evidence(bench: Bench) {
     send(&account, &names(1), |_| Verdict::DELIVERED).await;
     let released = bench.store.release_sending(account.id, "again", &operator()).await;
     assert!(matches!(released, Err(QuotaError::NotPaused(_))));
+}
+
+async fn r22_the_brake_sees_the_very_next_mails_after_a_release(bench: Bench) {
+    let account = account(&bench).await;
+    bench.clock.set(MONDAY.plus_micros(10 * HOUR_MICROS + 15_000_000));
+    let bad = |index| if index < 9 { INVALID } else { Verdict::DELIVERED };
+    send(&account, &addresses("first", 18), bad).await;
+    assert_eq!(bench.store.brake().await.unwrap().paused, 1);
+    bench.store.release_sending(account.id, "a promise", &operator()).await.expect("released");
+    assert_eq!(bench.store.brake().await.unwrap().paused, 0, "what was before counts for nothing");
+    bench.store.set_daily_quota(account.id, 160, "a promise", &operator()).await.expect("set");
+    bench.clock.advance_micros(9_000_000);
+    send(&account, &addresses("second", 18), bad).await;
+    assert_eq!(bench.store.brake().await.unwrap().paused, 1, "in the same five minutes");
+}
+
+async fn r17_a_quota_that_falls_late_in_a_month_can_be_used_on_every_day_left(bench: Bench) {
+    let account = account(&bench).await;
+    bench.store.set_daily_quota(account.id, 160, "grown", &operator()).await.expect("set");
+    for day in 0..7 {
+        bench.clock.set(MONDAY.plus_micros(day * DAY_MICROS + HOUR_MICROS));
+        send(&account, &addresses(&format!("d{day}-"), 150), |_| Verdict::DELIVERED).await;
+    }
+    let used = async || bench.store.account_numbers(account.id).await.unwrap().unwrap().quota_month_used;
+    assert_eq!(used().await, 1_050);
+    // Sunday, 29 November: two days of November are left, and 30 times 20 is less than what was sent.
+    bench.store.set_daily_quota(account.id, 20, "slower", &operator()).await.expect("set");
+    assert_eq!(used().await, 560);
+    for day in 7..8 {
+        bench.clock.set(MONDAY.plus_micros(day * DAY_MICROS + HOUR_MICROS));
+        send(&account, &addresses("late", 20), |_| Verdict::DELIVERED).await;
+    }
+    bench.store.set_daily_quota(account.id, 160, "faster", &operator()).await.expect("set");
+    assert_eq!(used().await, 580, "a quota that rises changes no count");
+}
+
+async fn r24_a_quota_that_falls_to_an_allowance_does_not_end_it(bench: Bench) {
+    let account = account(&bench).await;
+    bench.store.set_daily_quota(account.id, 80, "grown", &operator()).await.expect("set");
+    domain(&account, "new.example").await;
+    bench.store.set_daily_quota(account.id, 20, "slower", &operator()).await.expect("set");
+    review_at(&bench, MONDAY.plus_micros(7 * DAY_MICROS + HOUR_MICROS)).await;
+    bench.store.set_daily_quota(account.id, 160, "faster", &operator()).await.expect("set");
+    let rows = bench.store.warming(account.id).await.unwrap();
+    assert!(rows.iter().all(|row| row.met_at.is_none() && row.warming.daily_mails == 20), "{rows:?}");
 }
 
 async fn r22_a_pause_that_was_not_the_accounts_fault_is_taken_back(bench: Bench) {

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use clap::Args;
+use indicia_bench::cpu::cpu_seconds;
 use indicia_bench::database::{Database, Fault, accounts_with_package, policy};
 use indicia_domain::mail::Via;
 use indicia_domain::mail::recipient::Recipient;
@@ -39,17 +40,49 @@ pub struct Options {
     warm_up_seconds: f64,
 }
 
-#[derive(Default)]
 struct Counters {
+    began: Instant,
     requests: AtomicU64,
+    /// When the last request was answered, since the beginning.
+    answered_us: AtomicU64,
     stop: AtomicBool,
+}
+
+/// What was counted at an instant.
+struct Sample {
+    requests: u64,
+    seconds: f64,
+    cpu_seconds: f64,
+}
+
+impl Counters {
+    fn new() -> Counters {
+        let (requests, answered_us) = (AtomicU64::new(0), AtomicU64::new(0));
+        Counters { began: Instant::now(), requests, answered_us, stop: AtomicBool::new(false) }
+    }
+
+    fn count(&self) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        let elapsed_us = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.answered_us.fetch_max(elapsed_us, Ordering::Relaxed);
+    }
+
+    /// As of the last answer: those of a batch come together, and a large batch takes a good part of a second, so that
+    /// between two instants of the clock there could be one too many or one too few.
+    fn sample(&self) -> Sample {
+        Sample {
+            requests: self.requests.load(Ordering::Relaxed),
+            seconds: self.answered_us.load(Ordering::Relaxed) as f64 / 1e6,
+            cpu_seconds: cpu_seconds(),
+        }
+    }
 }
 
 pub async fn measure(options: Options) -> Result<serde_json::Value, Fault> {
     let store = options.database.open().await?;
     let accounts = Arc::new(accounts_with_package(&store, options.accounts).await?);
     let (admission, committer) = Admission::start(store.clone(), policy(), None);
-    let counters = Arc::new(Counters::default());
+    let counters = Arc::new(Counters::new());
     let mut clients = Vec::new();
     for client in 0..options.clients {
         let (admission, store) = (admission.clone(), store.clone());
@@ -62,16 +95,15 @@ pub async fn measure(options: Options) -> Result<serde_json::Value, Fault> {
                 turn += options.clients;
                 let mail = submission(&store, account_id, &options, content.clone()).await?;
                 admission.submit(mail).await?;
-                counters.requests.fetch_add(1, Ordering::Relaxed);
+                counters.count();
             }
             Ok::<(), Fault>(())
         }));
     }
     tokio::time::sleep(Duration::from_secs_f64(options.warm_up_seconds)).await;
-    let (began, before) = (Instant::now(), counters.requests.load(Ordering::Relaxed));
+    let before = counters.sample();
     tokio::time::sleep(Duration::from_secs_f64(options.seconds)).await;
-    let (requests, seconds) =
-        (counters.requests.load(Ordering::Relaxed) - before, began.elapsed().as_secs_f64());
+    let after = counters.sample();
     counters.stop.store(true, Ordering::Relaxed);
     for client in clients {
         client.await??;
@@ -81,10 +113,15 @@ pub async fn measure(options: Options) -> Result<serde_json::Value, Fault> {
     let all = counters.requests.load(Ordering::Relaxed) * options.recipients as u64;
     let violations = check(&store, &accounts, all).await?;
     store.close().await;
-    let per_second = requests as f64 / seconds;
+    if after.requests == before.requests {
+        return Err("no request was answered in that time; measure longer (--seconds)".into());
+    }
+    let requests = (after.requests - before.requests) as f64;
+    let (per_second, recipients) = (requests / (after.seconds - before.seconds), options.recipients as f64);
     Ok(json!({
         "requests_per_s": per_second,
-        "deductions_per_s": per_second * options.recipients as f64,
+        "deductions_per_s": per_second * recipients,
+        "cpu_us": (after.cpu_seconds - before.cpu_seconds) * 1e6 / (requests * recipients),
         "deductions": all,
         "violations": violations,
     }))

@@ -271,6 +271,33 @@ impl Spool for MemorySpool {
         Ok(self.state().held.clone())
     }
 
+    async fn wake_after(&self, suspension: &Suspension) -> Result<u64, StoreError> {
+        let now = self.clock.now();
+        let mut state = self.state();
+        if state.held.contains(suspension) {
+            return Ok(0);
+        }
+        let mut mails = 0;
+        for row in state.queue.values_mut().filter(|row| !row.leased && row.reason.starts_with("held: ")) {
+            row.due_at = now;
+            mails += 1;
+        }
+        Ok(mails)
+    }
+
+    async fn put_off_held(&self, suspension: &Suspension, until: UnixMicros) -> Result<u64, StoreError> {
+        let now = self.clock.now();
+        let mut put_off = 0;
+        for (key, row) in &mut self.state().queue {
+            if !row.leased && row.due_at <= now && suspension.held.covers(key.account_id, &row.domain) {
+                row.due_at = until;
+                row.reason = suspension.queue_reason();
+                put_off += 1;
+            }
+        }
+        Ok(put_off)
+    }
+
     async fn hand_back(&self, mails: &[HandBack]) -> Result<(), StoreError> {
         self.may_commit(mails.iter().map(|back| back.key.message_id))?;
         let mut state = self.state();

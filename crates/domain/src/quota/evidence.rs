@@ -11,6 +11,7 @@ use super::rate::{Confidence, Ppm, Rate};
 
 /// What became known, in mails.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Counts {
     pub accepted: i64,
     pub delivered: i64,
@@ -58,6 +59,7 @@ pub struct DayUse {
 
 /// What a week shows.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Evidence {
     pub counts: Counts,
     /// Mails that the week's reports can be about: delivered to providers that report, in the week or in the seven days
@@ -120,6 +122,8 @@ pub enum Reason {
     AtBottom,
     /// The pause that the last review or the brake had made is over; evidence begins anew.
     Released,
+    /// The pause in force began after this week: the review of its own week ends it.
+    PausedLater,
     /// Paused by an operator, who alone releases it.
     PausedByOperator,
     /// Paused so often that only an operator releases.

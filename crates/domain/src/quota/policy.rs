@@ -145,6 +145,10 @@ pub enum PolicyError {
     Share(&'static str),
     #[error("the lines of {0} are not in their order: raise below lower, lower below pause")]
     Order(&'static str),
+    #[error(
+        "raise.arrival is {0}, below lower.arrival of {1}; more must arrive to be raised than not to be lowered"
+    )]
+    Arrival(Ppm, Ppm),
     #[error("raise.full_days is {0}; a week has 1 to 7")]
     FullDays(i64),
     #[error("{0} must be {1} or more")]
@@ -231,7 +235,7 @@ impl QuotaPolicy {
             }
         }
         match raise.arrival < lower.arrival {
-            true => Err(PolicyError::Order("arrival")),
+            true => Err(PolicyError::Arrival(raise.arrival, lower.arrival)),
             false => Ok(()),
         }
     }

@@ -139,8 +139,11 @@ pub fn review(policy: &QuotaPolicy, dossier: &Dossier) -> Decision {
         reasons,
     };
     if let Some(paused) = dossier.paused {
+        // The week before may be reviewed when the next has begun already: its review ends no pause of the next.
+        let began_later = paused.since >= dossier.until;
         return match paused.held_by(policy) {
             Some(reason) => unchanged(Action::Keep, vec![reason]),
+            None if began_later => unchanged(Action::Keep, vec![Reason::PausedLater]),
             None => unchanged(Action::Release, vec![Reason::Released]),
         };
     }

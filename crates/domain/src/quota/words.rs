@@ -95,6 +95,9 @@ impl fmt::Display for Reason {
             Reason::AtTop => f.write_str("this is the highest level"),
             Reason::AtBottom => f.write_str("this is the lowest level"),
             Reason::Released => f.write_str("the pause is over; what counts from now on is new evidence"),
+            Reason::PausedLater => f.write_str(
+                "sending was paused after this week was over; the review of the week of the pause ends it",
+            ),
             Reason::PausedByOperator => {
                 f.write_str("paused by an operator of this service, who alone can release it")
             }

@@ -19,7 +19,7 @@ use sqlx::{AnyConnection, Row};
 use super::review::keep_policy;
 use super::{Held, NewEvent, PausedBy, json, read_json, tell};
 use crate::audit::Actor;
-use crate::evidence::{EVIDENCE_SUMS, SLICE_MICROS, evidence_of, slice_of};
+use crate::evidence::{EVIDENCE_SUMS, SLICE_MICROS, changes_of, slice_of};
 use crate::notice::NoticeFacts;
 use crate::{Result, Store, reach};
 
@@ -104,7 +104,7 @@ impl Store {
             let mut connection = self.read().acquire().await?;
             let row = sqlx::query(super::HELD).bind(account_id).fetch_optional(&mut *connection).await?;
             let Some(row) = row else { return Ok(false) };
-            let held = super::held_of(&row)?;
+            let held = super::held_of(&row, self.now())?;
             if held.standing.paused_at.is_some() {
                 return Ok(false);
             }
@@ -169,7 +169,8 @@ impl Store {
         let mut connection = self.read().acquire().await?;
         let row = sqlx::query(super::HELD).bind(account_id).fetch_optional(&mut *connection).await?;
         let Some(row) = row else { return Ok(None) };
-        let readings = readings(&mut connection, &super::held_of(&row)?, &policy, self.now()).await?;
+        let readings =
+            readings(&mut connection, &super::held_of(&row, self.now())?, &policy, self.now()).await?;
         let trip = brake(&policy, &readings);
         Ok(Some((readings, trip)))
     }
@@ -213,7 +214,7 @@ async fn readings(
         .await?;
     let mut slices: BTreeMap<i64, (Counts, i64, i64)> = BTreeMap::new();
     for row in &rows {
-        slices.insert(row.try_get(0)?, (evidence_of(row, 1)?, row.try_get(10)?, row.try_get(11)?));
+        slices.insert(row.try_get(0)?, (changes_of(row, 1)?, row.try_get(10)?, row.try_get(11)?));
     }
     let windows = policy.brake_windows_minutes.iter().map(|minutes| {
         let mut window = Window { minutes: *minutes, counts: Counts::default(), blamed: 0, accused: 0 };
@@ -225,11 +226,13 @@ async fn readings(
         }
         window
     });
-    let windows = windows.collect();
+    let windows: Vec<Window> = windows.collect();
     let today = local_day(&held.zone, now).number;
     let mut recipients = Sketch::default();
     for (.., sketch) in reach::by_sender(connection, held.account_id, today - 1, today + 1).await? {
         recipients.unite(&sketch);
     }
-    Ok(Readings { recipients: recipients.count(), windows })
+    // What was reached before a release is evidence no more, and a sketch does not know of instants.
+    let known = windows.last().map_or(0, |day| day.counts.accepted.max(day.counts.decided()));
+    Ok(Readings { recipients: recipients.count().min(known), windows })
 }

@@ -5,7 +5,7 @@ use indicia_domain::quota::review::Subject;
 use indicia_domain::time::UnixMicros;
 use sqlx::{AnyConnection, Row};
 
-use super::{Held, NewEvent, PausedBy, QuotaError, QuotaEvent, tell, warming};
+use super::{Held, NewEvent, PausedBy, QuotaError, QuotaEvent, tell};
 use crate::audit::{Actor, Deed};
 use crate::notice::NoticeFacts;
 use crate::{Result, Store};
@@ -22,7 +22,7 @@ impl Store {
         reason: &str,
         actor: &Actor,
     ) -> Result<QuotaEvent, QuotaError> {
-        let (event_id, audit_id, node) = (self.next_id().await?, self.next_id().await?, self.node().await?);
+        let (event_id, audit_id) = (self.next_id().await?, self.next_id().await?);
         let mut transaction = self.begin().await?;
         let held = Held::load(self, &mut transaction, account_id).await?;
         let mut held = held.ok_or(QuotaError::NoAccount(account_id))?;
@@ -34,7 +34,6 @@ impl Store {
             held.standing.ceiling_level = None;
         }
         held.save(&mut transaction).await?;
-        warming::meet(&mut transaction, &node, &held, now).await?;
         let subject = Subject::Account;
         let event = NewEvent {
             event_id,
@@ -106,7 +105,8 @@ impl Store {
         Ok(())
     }
 
-    /// R22: an operator stops an account's sending at once. The quota stays what it was.
+    /// R22: an operator stops an account's sending at once; the quota stays what it is. A pause by a review or the brake
+    /// becomes his, so that no review ends it.
     pub async fn pause_sending(
         &self,
         account_id: i64,
@@ -117,11 +117,12 @@ impl Store {
         let mut transaction = self.begin().await?;
         let held = Held::load(self, &mut transaction, account_id).await?;
         let mut held = held.ok_or(QuotaError::NoAccount(account_id))?;
-        if held.standing.paused_at.is_some() {
+        if held.standing.paused_by == Some(PausedBy::Operator) {
             return Err(QuotaError::AlreadyPaused(account_id, held.standing.pause_reason));
         }
         let now = self.now();
-        held.pause(now, PausedBy::Operator, format!("by an operator: {reason}"));
+        let since = held.standing.paused_at.unwrap_or(now);
+        held.pause(since, PausedBy::Operator, format!("by an operator: {reason}"));
         held.save(&mut transaction).await?;
         let kept = (held.standing.daily_mails, held.standing.level);
         let subject = Subject::Account;
@@ -205,27 +206,25 @@ impl Store {
         let mut transaction = self.begin().await?;
         let held = Held::load(self, &mut transaction, account_id).await?;
         let mut held = held.ok_or(QuotaError::NoAccount(account_id))?;
-        if held.standing.paused_at.is_none() {
-            return Err(QuotaError::NotPaused(account_id));
-        }
+        let Some(since) = held.standing.paused_at else { return Err(QuotaError::NotPaused(account_id)) };
         let now = self.now();
-        let by_operator = held.standing.paused_by == Some(PausedBy::Operator);
         let old = (held.standing.daily_mails, held.standing.level);
         let before = match restore {
-            true => before_pause(&mut transaction, account_id).await?,
+            true => before_pause(&mut transaction, account_id, since).await?,
             false => None,
         };
-        let new = before.unwrap_or(old);
+        let is_acquittal = before.as_ref().is_some_and(|before| !before.by_operator);
+        let new = before.map_or(old, |before| before.quota);
         (held.standing.daily_mails, held.standing.level) = new;
         held.release(now);
         held.save(&mut transaction).await?;
-        held.wake(&mut transaction, now).await?;
+        held.after_release(&mut transaction, now).await?;
         let subject = Subject::Account;
         NewEvent {
             event_id,
             account_id,
             at: now,
-            kind: if restore && !by_operator { ACQUITTAL } else { "release" },
+            kind: if is_acquittal { ACQUITTAL } else { "release" },
             subject,
             old,
             new,
@@ -250,14 +249,29 @@ impl Store {
     }
 }
 
-/// Mails a day and level before the last pause.
-async fn before_pause(connection: &mut AnyConnection, account_id: i64) -> Result<Option<(i64, i64)>> {
+/// How the pause in force began.
+struct BeforePause {
+    /// Mails a day and level before it.
+    quota: (i64, i64),
+    by_operator: bool,
+}
+
+/// The first event of the pause that began at `since`: an operator may have made it his later.
+async fn before_pause(
+    connection: &mut AnyConnection,
+    account_id: i64,
+    since: UnixMicros,
+) -> Result<Option<BeforePause>> {
     let row = sqlx::query(
-        "SELECT old_daily, old_level FROM quota_event WHERE account_id = $1 AND kind IN ('pause', 'operator-pause') \
-         ORDER BY event_id DESC LIMIT 1",
+        "SELECT old_daily, old_level, kind FROM quota_event WHERE account_id = $1 AND at >= $2 \
+         AND kind IN ('pause', 'operator-pause') ORDER BY at, event_id LIMIT 1",
     )
     .bind(account_id)
+    .bind(since.0)
     .fetch_optional(connection)
     .await?;
-    row.map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).transpose()
+    let Some(row) = row else { return Ok(None) };
+    let kind: String = row.try_get(2)?;
+    let quota = (row.try_get(0)?, row.try_get(1)?);
+    Ok(Some(BeforePause { quota, by_operator: kind == "operator-pause" }))
 }

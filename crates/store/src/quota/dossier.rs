@@ -99,7 +99,8 @@ impl Loaded {
         Evidence {
             counts,
             reportable: counts.reporting.max(sum(&self.before).reporting),
-            recipients: recipients.count(),
+            // What was reached before a release is evidence no more, and a sketch does not know of instants.
+            recipients: recipients.count().min(counts.accepted),
             days: days.collect(),
         }
     }
@@ -193,7 +194,7 @@ impl Store {
         let mut connection = self.read().acquire().await?;
         let row = sqlx::query(super::HELD).bind(account_id).fetch_optional(&mut *connection).await?;
         let Some(row) = row else { return Ok(None) };
-        let (held, now, policy) = (held_of(&row)?, self.now(), self.quota_policy());
+        let (held, now, policy) = (held_of(&row, self.now())?, self.now(), self.quota_policy());
         let week = Week::containing(&held.zone, now);
         let loaded = Loaded::load(&mut connection, &held, &week, now).await?;
         let dossier = match subject {

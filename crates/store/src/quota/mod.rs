@@ -22,10 +22,11 @@ mod review;
 mod warming;
 
 use indicia_domain::account::AccountStatus;
+use indicia_domain::quota::MONTH_DAYS;
 use indicia_domain::quota::policy::QuotaPolicy;
 use indicia_domain::quota::review::{Paused, Subject};
 use indicia_domain::quota::week::Week;
-use indicia_domain::time::{DAY_MICROS, TimeZone, UnixMicros, zone};
+use indicia_domain::time::{DAY_MICROS, TimeZone, UnixMicros, local_day, local_month, zone};
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use crate::audit::Actor;
@@ -125,17 +126,22 @@ pub(crate) struct Held {
     pub zone: TimeZone,
     pub status: AccountStatus,
     pub standing: Standing,
+    /// Mails a day when it was loaded, and when that was.
+    loaded_daily: i64,
+    loaded_at: UnixMicros,
 }
 
 const HELD: &str = "SELECT s.account_id, a.zone, s.status, s.quota_level, s.daily_quota, s.ceiling_level, s.paused_at, \
     s.pause_reason, s.evidence_from, s.reviewed_week, s.pause_by FROM account_state s \
     JOIN account a ON a.account_id = s.account_id WHERE s.account_id = $1";
 
-fn held_of(row: &sqlx::any::AnyRow) -> Result<Held> {
+fn held_of(row: &sqlx::any::AnyRow, loaded_at: UnixMicros) -> Result<Held> {
     let name: String = row.try_get(1)?;
     let account_id = row.try_get(0)?;
     let ceiling: i64 = row.try_get(5)?;
     Ok(Held {
+        loaded_daily: row.try_get(4)?,
+        loaded_at,
         account_id,
         zone: zone(&name).map_err(|error| StoreError::Corrupt(error.to_string()))?,
         status: AccountStatus(row.try_get(2)?),
@@ -164,7 +170,7 @@ impl Held {
             .bind(account_id)
             .fetch_optional(connection)
             .await?;
-        row.as_ref().map(held_of).transpose()
+        row.as_ref().map(|row| held_of(row, store.now())).transpose()
     }
 
     /// Writes the quota, the ceiling, the pause and what was reviewed.
@@ -184,8 +190,11 @@ impl Held {
         .bind(standing.reviewed_week)
         .bind(standing.paused_by.map_or("", PausedBy::as_str))
         .bind(self.account_id)
-        .execute(connection)
+        .execute(&mut *connection)
         .await?;
+        if standing.daily_mails < self.loaded_daily {
+            self.lower_month(connection).await?;
+        }
         Ok(())
     }
 
@@ -203,15 +212,36 @@ impl Held {
         self.standing.paused_at = None;
         self.standing.pause_reason = String::new();
         self.standing.paused_by = None;
-        // A slice has both what was before and what comes after: evidence begins with the next.
-        self.standing.evidence_from =
-            UnixMicros(crate::evidence::slice_of(now.plus_micros(crate::evidence::SLICE_MICROS)));
+        // What the slice has until now goes to the one before, see `after_release`.
+        self.standing.evidence_from = UnixMicros(crate::evidence::slice_of(now));
     }
 
-    /// Makes due what the pause held in the queue.
-    pub async fn wake(&self, connection: &mut AnyConnection, now: UnixMicros) -> Result<u64> {
+    /// Lets evidence begin now, and makes due what the pause held in the queue.
+    pub async fn after_release(&self, connection: &mut AnyConnection, now: UnixMicros) -> Result<u64> {
         let held = suspension::Held { account_id: Some(self.account_id), domain: None };
-        suspension::wake_held(connection, &held, now).await
+        let mails = suspension::wake_held(connection, &held, now).await?;
+        crate::evidence::close_slice(connection, self.account_id, now).await?;
+        Ok(mails)
+    }
+
+    /// R17: a month counts at the quota in force. When that falls, the month's count falls as far as it must for the
+    /// new daily quota to be there on every day that is left; else who is lowered late in a month could not send at all.
+    async fn lower_month(&self, connection: &mut AnyConnection) -> Result<()> {
+        let daily = self.standing.daily_mails;
+        let (month, end) = local_month(&self.zone, self.loaded_at);
+        let today = local_day(&self.zone, self.loaded_at).number;
+        let days_left = local_day(&self.zone, end.plus_micros(-1)).number - today + 1;
+        let most = daily.saturating_mul((MONTH_DAYS - days_left).max(0));
+        sqlx::query(
+            "UPDATE account_state SET quota_month_used = $1 WHERE account_id = $2 AND quota_month = $3 AND quota_month_used > $4",
+        )
+        .bind(most)
+        .bind(self.account_id)
+        .bind(month)
+        .bind(most)
+        .execute(connection)
+        .await?;
+        Ok(())
     }
 
     /// The pause in force, and how many there were lately when it began: what it was then it stays, however long it
@@ -232,8 +262,8 @@ impl Held {
         .fetch_one(connection)
         .await?;
         let by_operator = self.standing.paused_by == Some(PausedBy::Operator);
-        // The pause in force is one of them, whatever was taken back before.
-        let lately = row.try_get::<i64, _>(0)?.max(1);
+        // The pause in force is one of them, whatever was taken back before; an operator's own is none.
+        let lately = row.try_get::<i64, _>(0)?.max(i64::from(!by_operator));
         Ok(Some(Paused { since, lately, by_operator }))
     }
 }
@@ -247,9 +277,11 @@ impl Held {
         policy: &QuotaPolicy,
         reviewed: i64,
     ) -> Result<Option<i64>> {
-        let review_at = Week::numbered(&self.zone, Week::next(reviewed)).end;
-        let paused = self.paused(connection, policy).await?;
-        Ok(paused.is_some_and(|paused| paused.held_by(policy).is_none()).then_some(review_at.0))
+        let Some(paused) = self.paused(connection, policy).await? else { return Ok(None) };
+        // Reviews that are late are of weeks before the pause, and do not end it.
+        let week = Week::next(reviewed).max(Week::containing(&self.zone, paused.since).number);
+        let review_at = Week::numbered(&self.zone, week).end;
+        Ok(paused.held_by(policy).is_none().then_some(review_at.0))
     }
 }
 
@@ -308,7 +340,7 @@ impl Store {
     /// How an account stands with its quota.
     pub async fn quota_standing(&self, account_id: i64) -> Result<Option<Standing>> {
         let row = sqlx::query(HELD).bind(account_id).fetch_optional(self.read()).await?;
-        row.as_ref().map(|row| Ok(held_of(row)?.standing)).transpose()
+        row.as_ref().map(|row| Ok(held_of(row, self.now())?.standing)).transpose()
     }
 
     /// The newest quota changes first; of the account itself, its domains and its sender addresses.

@@ -2,7 +2,7 @@
 //! says about its running week. Reads only.
 //!
 //! The list of all accounts is one query. It ranks by what was kept by day, of mails accepted on the last
-//! [`RANKED_DAYS`] days (UTC's; after a release, from the next day on): each account's rows of those days stand
+//! [`RANKED_DAYS`] days (UTC's; after a release, from its day on): each account's rows of those days stand
 //! together, and accounts that have sent nothing since are not looked at. That is no review: a review counts what
 //! became known in the account's own week, with its unique recipients. Here small numbers are discounted
 //! instead, as if `recipients_min` mails more had been sent and all had been good.
@@ -135,7 +135,7 @@ fn measured(policy: &QuotaPolicy) -> String {
          CAST(SUM(CASE WHEN {reports} AND o.reported > o.spam THEN o.reported - o.spam ELSE 0 END) AS BIGINT) AS reported, \
          CAST(SUM(CASE WHEN {reports} THEN o.delivered ELSE 0 END) AS BIGINT) AS reporting \
          FROM account_state s JOIN outcome_day o ON o.account_id = s.account_id \
-         AND o.day >= CASE WHEN s.evidence_from >= $2 THEN s.evidence_from / 86400000000 + 1 ELSE $1 END \
+         AND o.day >= CASE WHEN s.evidence_from >= $2 THEN s.evidence_from / 86400000000 ELSE $1 END \
          WHERE s.quota_day >= $1 GROUP BY s.account_id), \
          counted AS (SELECT summed.*, called - reported AS judged, delivered + invalid + spam + failed AS decided FROM summed), \
          measured AS (SELECT c.*, c.invalid * 1000000000 / ((c.decided + $3) * $5) AS by_invalid, \
@@ -217,7 +217,7 @@ impl Store {
         let mut connection = self.read().acquire().await?;
         let row = sqlx::query(HELD).bind(account_id).fetch_optional(&mut *connection).await?;
         let Some(row) = row else { return Ok(None) };
-        let held = held_of(&row)?;
+        let held = held_of(&row, self.now())?;
         let Some(Paused { since, lately, .. }) = held.paused(&mut connection, &policy).await? else {
             return Ok(None);
         };
@@ -237,7 +237,7 @@ impl Store {
         let mut connection = self.read().acquire().await?;
         let row = sqlx::query(HELD).bind(account_id).fetch_optional(&mut *connection).await?;
         let Some(row) = row else { return Ok(None) };
-        let held = held_of(&row)?;
+        let held = held_of(&row, self.now())?;
         let week = Week::containing(&held.zone, now);
         let loaded = Loaded::load(&mut connection, &held, &week, now).await?;
         let outlook = |dossier| {

@@ -166,12 +166,21 @@ impl Store {
         };
         let version = keep_policy(&mut transaction, &policy, now).await?;
         let loaded = Loaded::load(&mut transaction, &held, &week, now).await?;
-        let mut deed = Reviewing { node: &node, policy: &policy, version: &version, week: &week, now, round };
+        let mut deed = Reviewing {
+            node: &node,
+            policy: &policy,
+            version: &version,
+            week: &week,
+            now,
+            round,
+            climbed: Vec::new(),
+        };
         deed.review_subjects(&mut transaction, &held, &loaded).await?;
         deed.review_itself(&mut transaction, &mut held, &loaded).await?;
         held.standing.reviewed_week = week.number;
         held.save(&mut transaction).await?;
-        meet(&mut transaction, &node, &held, now).await?;
+        let climbed = deed.climbed;
+        meet(&mut transaction, &node, &held, &climbed, now).await?;
         transaction.commit().await?;
         round.reviews += 1;
         Ok(true)
@@ -244,6 +253,8 @@ struct Reviewing<'a> {
     week: &'a Week,
     now: UnixMicros,
     round: &'a mut ReviewRound,
+    /// Domains and sender addresses whose allowance this review has raised.
+    climbed: Vec<Subject>,
 }
 
 impl Reviewing<'_> {
@@ -266,6 +277,9 @@ impl Reviewing<'_> {
             self.keep(connection, held.account_id, &dossier, &decision).await?;
             if decision.daily_mails != dossier.daily_mails {
                 let subject = dossier.subject;
+                if decision.action == Action::Raise {
+                    self.climbed.push(subject);
+                }
                 move_warming(connection, held.account_id, subject, decision.level, decision.daily_mails)
                     .await?;
                 self.note(connection, held.account_id, "review", &dossier, &decision).await?;
@@ -313,7 +327,7 @@ impl Reviewing<'_> {
             Action::Release => {
                 self.round.released += 1;
                 held.release(self.now);
-                held.wake(connection, self.now).await?;
+                held.after_release(connection, self.now).await?;
                 ("release", "release", NoticeFacts::QuotaReleased { daily: new, by_operator: false })
             }
         };

@@ -40,9 +40,11 @@ fn row_of(row: &AnyRow) -> Result<WarmingRow> {
     })
 }
 
-/// Every allowance of an account, also those that are over.
+/// Every allowance of an account, also those that are over; not those of what was deleted.
 pub(super) async fn warming_rows(connection: &mut AnyConnection, account_id: i64) -> Result<Vec<WarmingRow>> {
-    let sql = format!("SELECT {COLUMNS} FROM warming WHERE account_id = $1 ORDER BY created_at, subject_id");
+    let sql = format!(
+        "SELECT {COLUMNS} FROM warming WHERE account_id = $1 AND (met_at IS NULL OR met_at >= 0) ORDER BY created_at, subject_id"
+    );
     let rows = sqlx::query(AssertSqlSafe(sql)).bind(account_id).fetch_all(connection).await?;
     rows.iter().map(row_of).collect()
 }
@@ -97,12 +99,15 @@ pub(crate) async fn add_warming(
     let row = sqlx::query(AssertSqlSafe(sql)).bind(account_id).fetch_optional(&mut *connection).await?;
     // The installation's own sender has no account, and no quota.
     let Some(row) = row else { return Ok(()) };
-    let Some(warming) = Warming::of_new(&store.quota_policy(), subject, name, row.try_get(0)?) else {
-        return Ok(());
+    let warming = match take_deleted(connection, account_id, subject, name).await? {
+        // However the account stands by now: it ends as it would have without the deletion, by climbing.
+        Some(deleted) => Some(deleted),
+        None => Warming::of_new(&store.quota_policy(), subject, name, row.try_get(0)?),
     };
+    let Some(warming) = warming else { return Ok(()) };
     let done = sqlx::query(
         "INSERT INTO warming (account_id, subject, subject_id, name, level, daily_quota, day, day_used, created_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, 0, 0, $7) ON CONFLICT DO NOTHING",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING",
     )
     .bind(account_id)
     .bind(subject.kind())
@@ -110,6 +115,8 @@ pub(crate) async fn add_warming(
     .bind(warming.name)
     .bind(warming.level)
     .bind(warming.daily_mails)
+    .bind(warming.day)
+    .bind(warming.day_used)
     .bind(now.0)
     .execute(&mut *connection)
     .await?;
@@ -120,6 +127,34 @@ pub(crate) async fn add_warming(
             .await?;
     }
     Ok(())
+}
+
+/// Where an allowance stood when the domain or sender address of that name was deleted, if it had not met the account's
+/// quota; it is `subject`'s from now on. Who deletes a name and enters it again gains nothing by it.
+async fn take_deleted(
+    connection: &mut AnyConnection,
+    account_id: i64,
+    subject: Subject,
+    name: &str,
+) -> Result<Option<Warming>> {
+    let row = sqlx::query(
+        "DELETE FROM warming WHERE account_id = $1 AND subject = $2 AND name = $3 AND met_at < 0 \
+         RETURNING level, daily_quota, day, day_used",
+    )
+    .bind(account_id)
+    .bind(subject.kind())
+    .bind(name.to_owned())
+    .fetch_optional(connection)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    Ok(Some(Warming {
+        subject,
+        name: name.to_owned(),
+        level: row.try_get(0)?,
+        daily_mails: row.try_get(1)?,
+        day: row.try_get(2)?,
+        day_used: row.try_get(3)?,
+    }))
 }
 
 /// R03: uncounts mails of a message that were counted on `day`, where that day is the one that counts.
@@ -166,16 +201,20 @@ pub(super) async fn move_warming(
     Ok(())
 }
 
-/// Ends the allowances that have met the account's quota.
+/// Ends the allowances that have climbed to the account's quota. One that an account's quota has fallen to has shown
+/// nothing by that.
 pub(super) async fn meet(
     connection: &mut AnyConnection,
     node: &Node,
     held: &Held,
+    climbed: &[Subject],
     now: UnixMicros,
 ) -> Result<()> {
     let rows = warming_rows(connection, held.account_id).await?;
     let daily = held.standing.daily_mails;
-    for row in rows.iter().filter(|row| row.met_at.is_none() && row.warming.has_met(daily)) {
+    for row in rows.iter().filter(|row| {
+        row.met_at.is_none() && row.warming.has_met(daily) && climbed.contains(&row.warming.subject)
+    }) {
         let warming = &row.warming;
         let event_id = node.ids.next(now);
         sqlx::query(
@@ -212,15 +251,18 @@ pub(super) async fn meet(
     Ok(())
 }
 
-/// Takes away the allowance of what is deleted.
+/// Takes away the allowance of what is deleted, and remembers where it stood: `met_at` is then the instant of the
+/// deletion with a minus before it. The transaction locks the account.
 pub(crate) async fn drop_warming(
     connection: &mut AnyConnection,
     account_id: i64,
     subject: Subject,
+    now: UnixMicros,
 ) -> Result<()> {
     let done = sqlx::query(
-        "DELETE FROM warming WHERE account_id = $1 AND subject = $2 AND subject_id = $3 AND met_at IS NULL",
+        "UPDATE warming SET met_at = $1 WHERE account_id = $2 AND subject = $3 AND subject_id = $4 AND met_at IS NULL",
     )
+    .bind(-now.0.max(1))
     .bind(account_id)
     .bind(subject.kind())
     .bind(subject.id())

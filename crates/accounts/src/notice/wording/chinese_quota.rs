@@ -9,7 +9,7 @@ use super::figures::{Moment, number};
 use super::layout::one_sentence;
 use super::{PRODUCT, Pause, Recipient, Worded, first_past};
 
-const WHAT_WAITS: &str = "此前已接收但尚未送出的邮件会被扣留，待暂停结束后再发出。在暂停结束之前，新邮件一律被拒绝，包括 API、SMTP 和批量发信。被拒绝的邮件不会保留，\
+const WHAT_WAITS: &str = "此前已接收但尚未送出的邮件会被扣留，待暂停结束后再发出；如不应发出，请联系本服务的运营人员取消。在暂停结束之前，新邮件一律被拒绝，包括 API、SMTP 和批量发信。被拒绝的邮件不会保留，\
                                请在恢复后重新发送。";
 const YOUR_REPUTATION: &str = "在控制台查看信誉、各项数据与界限：";
 
@@ -82,6 +82,7 @@ fn reason_text(reason: &Reason) -> String {
         Reason::AtTop => "已是最高等级。".to_owned(),
         Reason::AtBottom => "已是最低等级。".to_owned(),
         Reason::Released => "暂停已结束，此后的数据重新开始统计。".to_owned(),
+        Reason::PausedLater => "本周结束之后才暂停发信，由暂停所在周的评审解除。".to_owned(),
         Reason::PausedByOperator => "由本服务的管理员暂停，只能由管理员恢复。".to_owned(),
         Reason::WaitsForOperator { pauses, weeks } => {
             format!("{weeks} 周内已暂停 {pauses} 次，只能由本服务的管理员恢复。")

@@ -8,7 +8,7 @@ use super::figures::{Moment, number};
 use super::layout::one_sentence;
 use super::{PRODUCT, Pause, Recipient, Worded, first_past};
 
-const WHAT_WAITS: &str = "Mail that was accepted and still waits is held and goes out when the pause is over. New mail is refused, over the API, SMTP and in \
+const WHAT_WAITS: &str = "Mail that was accepted and still waits is held and goes out when the pause is over; if it must not, ask the operators of this service to cancel it. New mail is refused, over the API, SMTP and in \
                                batches, until the pause is over; what was refused is not kept, so send it again then.";
 const YOUR_REPUTATION: &str = "Your reputation in the console, with the figures and the lines:";
 

@@ -55,6 +55,10 @@ fn setup(view: &AccountView, facts: &Facts) -> Option<Note> {
 
 /// R17, R18: what is refused today and why a purchase would not help.
 fn quota(view: &AccountView, facts: &Facts) -> Option<Note> {
+    // While sending is paused no reset of the day matters; the banner says what does.
+    if facts.numbers.status.has(AccountStatus::RESTRICTED) {
+        return None;
+    }
     let resets = indicia_domain::time::local_day(view.zone.time_zone(), view.now).end;
     let resets = view.zone.moment(resets).full();
     if facts.quota_left == 0 {

@@ -120,7 +120,9 @@ pub fn reason_line(reason: &Reason) -> ReasonLine {
         Reason::Good { .. } | Reason::WellUsed { .. } => (Tone::Good, "good"),
         Reason::Released => (Tone::Good, "released"),
         Reason::Past { .. } => (Tone::Bad, "past the line"),
-        Reason::PausedByOperator | Reason::WaitsForOperator { .. } => (Tone::Bad, "waits"),
+        Reason::PausedByOperator | Reason::PausedLater | Reason::WaitsForOperator { .. } => {
+            (Tone::Bad, "waits")
+        }
         Reason::Unproven { .. } => (Tone::Warn, "may be chance"),
         Reason::Barred { .. } => (Tone::Warn, "not good enough"),
         Reason::TooFewRecipients { .. } => (Tone::Neutral, "too few"),
