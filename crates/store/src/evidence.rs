@@ -167,37 +167,54 @@ pub(crate) async fn count_reports(
 }
 
 /// Begins the present slice anew: what it has becomes the slice's before it. A release needs an instant from which
-/// evidence counts, and slices know only their own.
+/// evidence counts, and slices know only their own. Both slices' rows are locked first, in the order in which
+/// everybody else changes them, so that nothing that is counted meanwhile is lost.
 pub(crate) async fn close_slice(
+    store: &Store,
     connection: &mut AnyConnection,
     account_id: i64,
     now: UnixMicros,
 ) -> Result<()> {
-    const COLUMNS: &str =
-        "accepted, delivered, invalid, spam, failed, reported, deferred, judged, reporting, blamed, accused";
-    let sums: Vec<_> = COLUMNS
-        .split(", ")
-        .map(|column| format!("{column} = evidence.{column} + excluded.{column}"))
-        .collect();
-    let sql = format!(
-        "INSERT INTO evidence (account_id, slice, sender_id, domain_id, {COLUMNS}) \
-         SELECT account_id, slice - $1, sender_id, domain_id, {COLUMNS} FROM evidence WHERE account_id = $2 AND slice = $3 \
-         ON CONFLICT (account_id, slice, sender_id) DO UPDATE SET {}",
-        sums.join(", ")
-    );
     let slice = slice_of(now);
+    let sql = format!(
+        "SELECT 1 FROM evidence WHERE account_id = $1 AND slice >= $2 AND slice <= $3 ORDER BY slice, sender_id{}",
+        store.engine().for_update()
+    );
     sqlx::query(sqlx::AssertSqlSafe(sql))
-        .bind(SLICE_MICROS)
         .bind(account_id)
+        .bind(slice - SLICE_MICROS)
         .bind(slice)
-        .execute(&mut *connection)
+        .fetch_all(&mut *connection)
         .await?;
-    sqlx::query("DELETE FROM evidence WHERE account_id = $1 AND slice = $2")
-        .bind(account_id)
-        .bind(slice)
-        .execute(connection)
-        .await?;
-    Ok(())
+    let rows = sqlx::query(
+        "DELETE FROM evidence WHERE account_id = $1 AND slice = $2 RETURNING sender_id, domain_id, accepted, delivered, invalid, \
+         spam, failed, reported, deferred, judged, reporting, blamed, accused",
+    )
+    .bind(account_id)
+    .bind(slice)
+    .fetch_all(&mut *connection)
+    .await?;
+    let mut tally = Tally::default();
+    for row in &rows {
+        let moved = Slice {
+            domain_id: row.try_get(1)?,
+            counts: Counts {
+                accepted: row.try_get(2)?,
+                delivered: row.try_get(3)?,
+                invalid: row.try_get(4)?,
+                spam: row.try_get(5)?,
+                failed: row.try_get(6)?,
+                reported: row.try_get(7)?,
+                deferred: row.try_get(8)?,
+                judged: row.try_get(9)?,
+                reporting: row.try_get(10)?,
+            },
+            blamed: row.try_get(11)?,
+            accused: row.try_get(12)?,
+        };
+        tally.slices.insert((account_id, slice - SLICE_MICROS, row.try_get(0)?), moved);
+    }
+    tally.write(connection).await
 }
 
 /// What one sender address showed in a stretch of time.

@@ -1,10 +1,7 @@
 //! The Reputation pages: what an account sees of its standing, what operators see of all, and what they do.
 
 use axum::http::StatusCode;
-use indicia_domain::{
-    quota::review::Action,
-    time::{DAY_MICROS, MINUTE_MICROS},
-};
+use indicia_domain::{quota::review::Action, time::DAY_MICROS};
 use indicia_store::{
     oversight::AuditQuery,
     quota::{ReputationOrder, ReputationQuery, ReputationScope},
@@ -396,9 +393,9 @@ async fn r21_the_list_of_accounts_is_ranked_by_the_lines_and_walked_page_by_page
     );
     let sending = query(ReputationOrder::MostMails, ReputationScope::Sending, None, 100);
     assert!(world.store.reputations(&sending).await.unwrap().iter().all(|row| row.counts.accepted > 0));
-    // After a release only what comes from the next day on counts.
+    // After a release what was before its day counts no more.
     let actor = indicia_store::audit::Actor::system("test");
-    world.clock.set(NOW.plus_micros(MINUTE_MICROS));
+    world.clock.set(NOW.plus_micros(DAY_MICROS));
     world.store.release_sending(kestrel.account_id, "test", &actor).await.unwrap();
     let rows = world.store.reputations(&all).await.unwrap();
     let released = rows.iter().find(|row| row.account_id == kestrel.account_id).unwrap();

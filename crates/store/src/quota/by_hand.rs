@@ -218,7 +218,7 @@ impl Store {
         (held.standing.daily_mails, held.standing.level) = new;
         held.release(now);
         held.save(&mut transaction).await?;
-        held.after_release(&mut transaction, now).await?;
+        held.after_release(self, &mut transaction, now).await?;
         let subject = Subject::Account;
         NewEvent {
             event_id,

@@ -217,10 +217,15 @@ impl Held {
     }
 
     /// Lets evidence begin now, and makes due what the pause held in the queue.
-    pub async fn after_release(&self, connection: &mut AnyConnection, now: UnixMicros) -> Result<u64> {
+    pub async fn after_release(
+        &self,
+        store: &Store,
+        connection: &mut AnyConnection,
+        now: UnixMicros,
+    ) -> Result<u64> {
         let held = suspension::Held { account_id: Some(self.account_id), domain: None };
         let mails = suspension::wake_held(connection, &held, now).await?;
-        crate::evidence::close_slice(connection, self.account_id, now).await?;
+        crate::evidence::close_slice(store, connection, self.account_id, now).await?;
         Ok(mails)
     }
 

@@ -167,6 +167,7 @@ impl Store {
         let version = keep_policy(&mut transaction, &policy, now).await?;
         let loaded = Loaded::load(&mut transaction, &held, &week, now).await?;
         let mut deed = Reviewing {
+            store: self,
             node: &node,
             policy: &policy,
             version: &version,
@@ -247,6 +248,7 @@ pub(super) async fn keep_policy(
 
 /// One account's review while it is made.
 struct Reviewing<'a> {
+    store: &'a Store,
     node: &'a Node,
     policy: &'a QuotaPolicy,
     version: &'a str,
@@ -327,7 +329,7 @@ impl Reviewing<'_> {
             Action::Release => {
                 self.round.released += 1;
                 held.release(self.now);
-                held.after_release(connection, self.now).await?;
+                held.after_release(self.store, connection, self.now).await?;
                 ("release", "release", NoticeFacts::QuotaReleased { daily: new, by_operator: false })
             }
         };
