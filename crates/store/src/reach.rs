@@ -13,8 +13,8 @@ use sqlx::{AnyConnection, AssertSqlSafe, Row};
 use crate::bulk::{Bulk, filled, in_dialect};
 use crate::{Result, Store, StoreError};
 
-/// Sketches remembered; each has up to 2 KiB.
-const REMEMBERED_MAX: usize = 4_096;
+/// Sketches remembered; each has up to 2 KiB, most have some hundred octets.
+const REMEMBERED_MAX: usize = 16_384;
 
 /// Of what a sketch holds the recipients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -123,7 +123,11 @@ impl Reached {
 }
 
 async fn load(connection: &mut AnyConnection, keys: &[ReachKey]) -> Result<HashMap<ReachKey, Sketch>> {
-    let size = if keys.len() <= 4 { 4 } else { 16 };
+    let size = match keys.len() {
+        0..=4 => 4,
+        5..=16 => 16,
+        _ => 64,
+    };
     let rows: Vec<_> = (0..size)
         .map(|row| {
             let place = row * 4;

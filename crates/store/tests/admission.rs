@@ -104,7 +104,11 @@ async fn r09_the_end_instant_decides_not_a_job(bench: Bench) {
 async fn r17_over_quota_is_refused_whole_and_resets_at_local_midnight(bench: Bench) {
     let account = Account::new(&bench.store, "Asia/Shanghai").await;
     let admission = account.admission(None);
-    bench.store.set_daily_quota(account.id, 3, "test", &indicia_store::audit::Actor::system("test")).await.expect("the account exists");
+    bench
+        .store
+        .set_daily_quota(account.id, 3, "test", &indicia_store::audit::Actor::system("test"))
+        .await
+        .expect("the account exists");
     admission.submit(account.mail(&names(2)).await).await.expect("accepted");
     let refused = admission.submit(account.mail(&names(2)).await).await.expect_err("refused whole");
     let SubmitError::Refused(Refusal::OverQuota(over)) = refused else { panic!("{refused}") };
@@ -219,7 +223,11 @@ async fn r25_many_clients_one_hot_account(bench: Bench) {
 
 async fn r25_two_nodes_never_overdraw_one_account(bench: Bench) {
     let account = Account::new(&bench.store, "UTC").await;
-    bench.store.set_daily_quota(account.id, 300, "test", &indicia_store::audit::Actor::system("test")).await.expect("the account exists");
+    bench
+        .store
+        .set_daily_quota(account.id, 300, "test", &indicia_store::audit::Actor::system("test"))
+        .await
+        .expect("the account exists");
     let second = bench.second_node().await;
     let policy = Policy::default();
     let admissions =

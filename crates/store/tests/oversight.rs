@@ -54,7 +54,11 @@ async fn walk(bench: &Bench, order: AccountOrder, limit: i64) -> Vec<i64> {
 
 /// Sends `mails` mails beyond the free ones of the day.
 async fn send(account: &Account, mails: usize) {
-    account.store.set_daily_quota(account.id, 1_000_000, "test", &indicia_store::audit::Actor::system("test")).await.expect("a quota");
+    account
+        .store
+        .set_daily_quota(account.id, 1_000_000, "test", &indicia_store::audit::Actor::system("test"))
+        .await
+        .expect("a quota");
     let admission = account.admission(None);
     for part in names(mails).chunks(500) {
         admission.submit(account.mail(part).await).await.expect("accepted");

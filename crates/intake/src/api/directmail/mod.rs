@@ -1,15 +1,15 @@
 //! DirectMail, version 2015-11-23: one file for each resource.
 
 pub mod account_summary;
-pub mod dedicated_ip;
 pub mod block_sending;
+pub mod dedicated_ip;
 pub mod dkim_key;
 pub mod dns;
 pub mod domain;
 pub mod domain_records;
 pub mod invalid_address;
-pub mod ip_pool;
 pub mod ip_filter;
+pub mod ip_pool;
 pub mod mail_address;
 pub mod password;
 pub mod single_send_mail;

@@ -123,7 +123,11 @@ async fn r17_over_quota_is_refused_whole_with_quota_used_and_reset() {
     let server = Server::start().await;
     let client = server.account("ann").await;
     client.sender(SENDER).await;
-    server.store.set_daily_quota(client.account_id, 5, "test", &indicia_store::audit::Actor::system("test")).await.unwrap();
+    server
+        .store
+        .set_daily_quota(client.account_id, 5, "test", &indicia_store::audit::Actor::system("test"))
+        .await
+        .unwrap();
     client.form("SingleSendMail", &mail("a@y.example,b@y.example", &[])).await.ok();
     let before = client.snapshot().await;
     let answer =
