@@ -6,7 +6,11 @@ use axum::{
     extract::{Query, State},
     response::Response,
 };
-use indicia_domain::{mail::provider::Provider, quota::evidence::Counts, time::local_day_numbered};
+use indicia_domain::{
+    mail::provider::Provider,
+    quota::{evidence::Counts, reach::EXACT_MAX},
+    time::local_day_numbered,
+};
 use indicia_store::{
     evidence::OutcomeGroup,
     reach::UniqueOf,
@@ -211,7 +215,11 @@ async fn recipients(
     };
     let (from, before) = selection.bounds(view);
     let count = state.store.unique_recipients(view.id(), from, before, of).await?;
-    Ok(Some(format::mails(count)))
+    // Beyond, it is an estimate, and may be a little more than there were mails.
+    Ok(Some(match count > EXACT_MAX as i64 {
+        true => format!("about {}", format::mails(count)),
+        false => format::mails(count),
+    }))
 }
 
 /// The newest reports of the period; of the whole account, since a report names one mail.
