@@ -17,11 +17,10 @@ use indicia_store::admission::{Admitted, SubmitError};
 use indicia_store::bounce::{Bounce, News};
 use indicia_store::directory::{DkimKey, SendType};
 use indicia_store::evidence::{OutcomeFilter, OutcomeGroup};
-use indicia_store::queue::{Cancelled, HandBack, MailKey};
+use indicia_store::queue::{Cancelled, MailKey};
 use indicia_store::quota::{QuotaError, ReviewRound};
 use indicia_store::reach::UniqueOf;
 use indicia_store::report::{ReportSource, Reported, SpamReport};
-use indicia_store::suspension::{self, HELD, SuspendError};
 use support::{Account, names, operator, outcome};
 
 on_both_engines!(
@@ -43,8 +42,6 @@ on_both_engines!(
     r24_a_deleted_domain_holds_nobody_back,
     r20_a_ceiling_is_not_below_the_level,
     r18_packages_change_no_review,
-    r22_a_pause_holds_what_waits_and_the_release_makes_it_due,
-    mail_to_a_domain_is_held_and_let_go,
 );
 
 const INVALID: Verdict = Verdict {
@@ -598,48 +595,4 @@ async fn r18_packages_change_no_review(bench: Bench) {
         (review.dossier, review.decision)
     };
     assert_eq!(of(&poor).await, of(&rich).await);
-}
-
-async fn r22_a_pause_holds_what_waits_and_the_release_makes_it_due(bench: Bench) {
-    let account = account(&bench).await;
-    let waiting = account.mail(&["late@example.net"]).await;
-    let message_id = account.admission(None).submit(waiting).await.expect("accepted").message_id();
-    assert!(bench.store.suspensions().await.unwrap().is_empty());
-    bench.store.pause_sending(account.id, "looked at", &operator()).await.expect("paused");
-    let held = bench.store.suspensions().await.unwrap().remove(0);
-    assert!(
-        held.is_pause && held.held.covers(account.id, "example.net") && !held.held.covers(1, "example.net")
-    );
-    assert_eq!(held.reason, "the account's sending is paused: by an operator: looked at");
-    // As delivery does with what it has claimed.
-    let claimed = bench.store.claim(10, 1 << 20).await.unwrap().remove(0);
-    let key = MailKey { account_id: account.id, message_id: claimed.message_id, number: 0 };
-    let due_at = bench.store.now().plus_micros(HOUR_MICROS);
-    let back = HandBack { key, due_at, reason: format!("{HELD}{}", held.reason), place: None };
-    bench.store.hand_back(&[back]).await.unwrap();
-    assert!(bench.store.claim(10, 1 << 20).await.unwrap().is_empty());
-    bench.store.release_sending(account.id, "seen", &operator()).await.expect("released");
-    assert_eq!(bench.store.claim(10, 1 << 20).await.unwrap()[0].message_id, message_id);
-    assert!(bench.store.suspensions().await.unwrap().is_empty());
-}
-
-async fn mail_to_a_domain_is_held_and_let_go(bench: Bench) {
-    let account = account(&bench).await;
-    let domain = |account_id| suspension::Held { account_id, domain: Some("example.net".to_owned()) };
-    let store = &bench.store;
-    let everything = suspension::Held { account_id: None, domain: None };
-    assert!(matches!(store.suspend(&everything, "x", &operator()).await, Err(SuspendError::Everything)));
-    assert!(matches!(
-        store.suspend(&domain(Some(5)), "x", &operator()).await,
-        Err(SuspendError::NoAccount(5))
-    ));
-    assert!(store.suspend(&domain(None), "they move", &operator()).await.expect("held"));
-    assert!(!store.suspend(&domain(None), "they still move", &operator()).await.expect("held"));
-    assert!(store.suspend(&domain(Some(account.id)), "both", &operator()).await.expect("held"));
-    let reasons: Vec<_> = store.suspensions().await.unwrap().into_iter().map(|held| held.reason).collect();
-    assert_eq!(reasons.len(), 2);
-    assert!(reasons.contains(&"they still move".to_owned()), "{reasons:?}");
-    store.resume(&domain(None), &operator()).await.expect("let go");
-    let again = store.resume(&domain(None), &operator()).await.unwrap_err();
-    assert_eq!(again.to_string(), "mail of every account to example.net is not suspended");
 }
