@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import requests
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException, WebDriverException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
-from selenium.webdriver.support import expected_conditions
 from selenium.webdriver.support.ui import WebDriverWait
 
 from harness.visitor import Visitor
@@ -59,11 +59,24 @@ def text(driver) -> str:
     return driver.find_element(By.TAG_NAME, "body").text
 
 
+def is_gone(element) -> bool:
+    """Whether the page of an element has been replaced. In the very moment of it the driver has other words than later."""
+    try:
+        element.is_enabled()
+        return False
+    except StaleElementReferenceException:
+        return True
+    except WebDriverException as error:
+        if "does not belong to the document" in str(error):
+            return True
+        raise
+
+
 def click(driver, element):
     """Clicks what leads to another page, and waits until that page has replaced this one."""
     before = driver.find_element(By.TAG_NAME, "html")
     element.click()
-    WebDriverWait(driver, 20).until(expected_conditions.staleness_of(before))
+    WebDriverWait(driver, 20).until(lambda _: is_gone(before))
     WebDriverWait(driver, 20).until(lambda d: d.find_elements(By.CSS_SELECTOR, "body *"))
 
 
