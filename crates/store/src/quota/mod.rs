@@ -230,13 +230,19 @@ impl Held {
     }
 
     /// R17: a month counts at the quota in force. When that falls, the month's count falls as far as it must for the
-    /// new daily quota to be there on every day that is left; else who is lowered late in a month could not send at all.
+    /// new daily quota to be there on what is left of today and on every day after it; else who is lowered late in a
+    /// month could not send at all.
     async fn lower_month(&self, connection: &mut AnyConnection) -> Result<()> {
         let daily = self.standing.daily_mails;
         let (month, end) = local_month(&self.zone, self.loaded_at);
         let today = local_day(&self.zone, self.loaded_at).number;
         let days_left = local_day(&self.zone, end.plus_micros(-1)).number - today + 1;
-        let most = daily.saturating_mul((MONTH_DAYS - days_left).max(0));
+        let row = sqlx::query("SELECT quota_day, quota_day_used FROM account_state WHERE account_id = $1")
+            .bind(self.account_id)
+            .fetch_one(&mut *connection)
+            .await?;
+        let used_today = if row.try_get::<i64, _>(0)? == today { row.try_get(1)? } else { 0 };
+        let most = (daily.saturating_mul(MONTH_DAYS - days_left) + daily.min(used_today)).max(0);
         sqlx::query(
             "UPDATE account_state SET quota_month_used = $1 WHERE account_id = $2 AND quota_month = $3 AND quota_month_used > $4",
         )
