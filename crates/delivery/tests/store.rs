@@ -20,6 +20,7 @@ use indicia_store::account::{NewAccount, SYSTEM_ACCOUNT_ID};
 use indicia_store::admission::{Admission, Admitted, Submission};
 use indicia_store::audit::Actor;
 use indicia_store::directory::DkimKey;
+use indicia_store::evidence::OutcomeFilter;
 use indicia_store::notice::{Dispatch, Handover, SystemMail};
 use indicia_store::package::PurchaseRequest;
 
@@ -142,9 +143,13 @@ async fn handed_over_delivered_signed_and_recorded() {
     assert!(entries.is_empty());
     let left = bench.store.content(bench.account_id, last).await.expect("a query");
     assert!(left.is_none(), "content goes when nobody waits for it");
-    let log = bench.store.usage_by_day(bench.account_id, 0, i64::MAX, None).await.expect("counts");
+    let log = bench
+        .store
+        .outcomes_by_day(bench.account_id, 0, i64::MAX, &OutcomeFilter::default())
+        .await
+        .expect("counts");
     let (delivered, invalid) =
-        log.iter().fold((0, 0), |sum, day| (sum.0 + day.delivered, sum.1 + day.invalid));
+        log.iter().fold((0, 0), |sum, day| (sum.0 + day.counts.delivered, sum.1 + day.counts.invalid));
     assert_eq!((delivered, invalid), (21, 1));
     drop(admission);
     committer.await.expect("admission ends");

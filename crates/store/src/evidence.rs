@@ -11,6 +11,7 @@ use indicia_domain::mail::provider::Provider;
 use indicia_domain::quota::evidence::Counts;
 use indicia_domain::quota::policy::{QuotaPolicy, SLICE_MINUTES};
 use indicia_domain::time::{MINUTE_MICROS, UnixMicros};
+use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
 use crate::bulk::Bulk;
@@ -225,12 +226,22 @@ pub struct SenderEvidence {
     pub counts: Counts,
 }
 
-const SUMS: &str = "CAST(SUM(accepted) AS BIGINT), CAST(SUM(delivered) AS BIGINT), CAST(SUM(invalid) AS BIGINT), \
-    CAST(SUM(spam) AS BIGINT), CAST(SUM(failed) AS BIGINT), CAST(SUM(reported) AS BIGINT), CAST(SUM(deferred) AS BIGINT)";
+macro_rules! sums {
+    () => {
+        "CAST(SUM(accepted) AS BIGINT), CAST(SUM(delivered) AS BIGINT), CAST(SUM(invalid) AS BIGINT), \
+         CAST(SUM(spam) AS BIGINT), CAST(SUM(failed) AS BIGINT), CAST(SUM(reported) AS BIGINT), CAST(SUM(deferred) AS BIGINT)"
+    };
+}
 
-pub(crate) fn counts_of(row: &sqlx::any::AnyRow, from: usize) -> Result<Counts> {
-    // A bounce takes a delivery back when it comes; a stretch that holds only the bounce has none, not less than none.
-    let count = |place: usize| -> Result<i64> { Ok(row.try_get::<i64, _>(from + place)?.max(0)) };
+/// What days have.
+const SUMS: &str = sums!();
+/// What evidence has.
+pub(crate) const EVIDENCE_SUMS: &str =
+    concat!(sums!(), ", CAST(SUM(judged) AS BIGINT), CAST(SUM(reporting) AS BIGINT)");
+
+/// Reads [`SUMS`].
+fn day_counts_of(row: &AnyRow, from: usize) -> Result<Counts> {
+    let count = |place: usize| -> Result<i64> { Ok(row.try_get(from + place)?) };
     Ok(Counts {
         accepted: count(0)?,
         delivered: count(1)?,
@@ -243,32 +254,22 @@ pub(crate) fn counts_of(row: &sqlx::any::AnyRow, from: usize) -> Result<Counts> 
     })
 }
 
-/// What only evidence has, after what days have too.
-pub(crate) const EVIDENCE_SUMS: &str = "CAST(SUM(accepted) AS BIGINT), CAST(SUM(delivered) AS BIGINT), CAST(SUM(invalid) AS BIGINT), \
-    CAST(SUM(spam) AS BIGINT), CAST(SUM(failed) AS BIGINT), CAST(SUM(reported) AS BIGINT), CAST(SUM(deferred) AS BIGINT), \
-    CAST(SUM(judged) AS BIGINT), CAST(SUM(reporting) AS BIGINT)";
-
-/// Reads [`EVIDENCE_SUMS`].
-pub(crate) fn evidence_of(row: &sqlx::any::AnyRow, from: usize) -> Result<Counts> {
-    let changes = changes_of(row, from)?;
-    Ok(Counts { judged: changes.judged.max(0), reporting: changes.reporting.max(0), ..counts_of(row, from)? })
+/// Reads [`EVIDENCE_SUMS`]. The bounce of a mail that was delivered in another stretch is less than no delivery, and
+/// makes up for the delivery there when stretches are put together.
+pub(crate) fn changes_of(row: &AnyRow, from: usize) -> Result<Counts> {
+    let (judged, reporting) = (row.try_get(from + 7)?, row.try_get(from + 8)?);
+    Ok(Counts { judged, reporting, ..day_counts_of(row, from)? })
 }
 
-/// The same where stretches are put together afterwards: the bounce of a mail that was delivered in another stretch is
-/// less than no delivery, and makes up for the delivery there.
-pub(crate) fn changes_of(row: &sqlx::any::AnyRow, from: usize) -> Result<Counts> {
-    let count = |place: usize| -> Result<i64> { Ok(row.try_get::<i64, _>(from + place)?) };
-    Ok(Counts {
-        accepted: count(0)?,
-        delivered: count(1)?,
-        invalid: count(2)?,
-        spam: count(3)?,
-        failed: count(4)?,
-        reported: count(5)?,
-        deferred: count(6)?,
-        judged: count(7)?,
-        reporting: count(8)?,
-    })
+/// A stretch that stands for itself: one that holds only the bounce has no delivery, not less than none.
+fn alone(changes: Counts) -> Counts {
+    let Counts { delivered, reporting, .. } = changes;
+    Counts { delivered: delivered.max(0), reporting: reporting.max(0), ..changes }
+}
+
+/// Reads [`EVIDENCE_SUMS`] of a stretch that stands for itself.
+pub(crate) fn evidence_of(row: &AnyRow, from: usize) -> Result<Counts> {
+    Ok(alone(changes_of(row, from)?))
 }
 
 /// What became known in the slices that begin in `[from, until)`, by sender address.
@@ -300,7 +301,7 @@ pub(crate) async fn by_sender(
 }
 
 /// Counts of one day, or of one provider, tag, domain or sender over several.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DayOutcome {
     /// Local day number of acceptance.
     pub day: i64,
@@ -347,7 +348,9 @@ impl Store {
     ) -> Result<Vec<DayOutcome>> {
         let sql = format!("SELECT day, {SUMS} FROM outcome_day WHERE {FILTER} GROUP BY day ORDER BY day");
         let rows = filtered(&sql, account_id, from_day, before_day, filter).fetch_all(self.read()).await?;
-        rows.iter().map(|row| Ok(DayOutcome { day: row.try_get(0)?, counts: counts_of(row, 1)? })).collect()
+        rows.iter()
+            .map(|row| Ok(DayOutcome { day: row.try_get(0)?, counts: alone(day_counts_of(row, 1)?) }))
+            .collect()
     }
 
     /// The same summed up over the days by sender id, domain id, tag or provider, the most accepted first.
@@ -364,7 +367,7 @@ impl Store {
             "SELECT {column}, {SUMS} FROM outcome_day WHERE {FILTER} GROUP BY {column} ORDER BY 2 DESC, 1"
         );
         let rows = filtered(&sql, account_id, from_day, before_day, filter).fetch_all(self.read()).await?;
-        rows.iter().map(|row| Ok((row.try_get(0)?, counts_of(row, 1)?))).collect()
+        rows.iter().map(|row| Ok((row.try_get(0)?, alone(day_counts_of(row, 1)?)))).collect()
     }
 
     /// Drops evidence that no review and no brake looks at any more.

@@ -13,7 +13,7 @@ use indicia_domain::outcome::{Disposition, ErrorClassification, Phase, Verdict};
 use indicia_domain::quota::evidence::Counts;
 use indicia_domain::quota::policy::QuotaPolicy;
 use indicia_domain::time::UnixMicros;
-use sqlx::{AnyConnection, AssertSqlSafe, Row};
+use sqlx::{AnyConnection, AssertSqlSafe};
 
 use crate::bulk::Bulk;
 use crate::dedicated_ip::{Place, count_outcomes};
@@ -325,52 +325,4 @@ fn tally(policy: &QuotaPolicy, outcomes: &[&Outcome], judged: &[MailKey], now: U
         }
     }
     tally
-}
-
-/// One day of one sender address.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct DayUsage {
-    /// Local day number.
-    pub day: i64,
-    pub accepted: i64,
-    pub delivered: i64,
-    pub invalid: i64,
-    pub spam: i64,
-    pub failed: i64,
-}
-
-impl Store {
-    /// What was accepted on the days `[from_day, before_day)` and became of it, by day; of one sender or of all.
-    pub async fn usage_by_day(
-        &self,
-        account_id: i64,
-        from_day: i64,
-        before_day: i64,
-        sender_id: Option<i64>,
-    ) -> Result<Vec<DayUsage>> {
-        let rows = sqlx::query(
-            "SELECT day, CAST(SUM(accepted) AS BIGINT), CAST(SUM(delivered) AS BIGINT), CAST(SUM(invalid) AS BIGINT), \
-             CAST(SUM(spam) AS BIGINT), CAST(SUM(failed) AS BIGINT) FROM outcome_day \
-             WHERE account_id = $1 AND day >= $2 AND day < $3 AND (sender_id = $4 OR $5 = 0) GROUP BY day ORDER BY day",
-        )
-        .bind(account_id)
-        .bind(from_day)
-        .bind(before_day)
-        .bind(sender_id.unwrap_or(0))
-        .bind(sender_id.unwrap_or(0))
-        .fetch_all(self.read())
-        .await?;
-        rows.iter()
-            .map(|row| {
-                Ok(DayUsage {
-                    day: row.try_get(0)?,
-                    accepted: row.try_get(1)?,
-                    delivered: row.try_get(2)?,
-                    invalid: row.try_get(3)?,
-                    spam: row.try_get(4)?,
-                    failed: row.try_get(5)?,
-                })
-            })
-            .collect()
-    }
 }

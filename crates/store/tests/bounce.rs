@@ -7,6 +7,7 @@ use engines::Bench;
 use indicia_domain::mail::State;
 use indicia_domain::outcome::{ErrorClassification, Verdict};
 use indicia_store::bounce::{Bounce, NOTES_MAX, News, Recorded};
+use indicia_store::evidence::OutcomeFilter;
 use indicia_store::queue::MailKey;
 use support::{Account, outcome};
 
@@ -46,8 +47,10 @@ fn failed(key: MailKey, classification: ErrorClassification) -> Bounce {
 }
 
 async fn counts(account: &Account) -> [i64; 5] {
-    let days = account.store.usage_by_day(account.id, 0, i64::MAX, None).await.unwrap();
+    let days =
+        account.store.outcomes_by_day(account.id, 0, i64::MAX, &OutcomeFilter::default()).await.unwrap();
     days.iter().fold([0; 5], |[a, d, i, s, f], day| {
+        let day = day.counts;
         [a + day.accepted, d + day.delivered, i + day.invalid, s + day.spam, f + day.failed]
     })
 }

@@ -8,6 +8,7 @@ use indicia_domain::mail::State;
 use indicia_domain::mail::admission::Policy;
 use indicia_domain::outcome::{ErrorClassification, Verdict};
 use indicia_domain::time::{DAY_MICROS, SECOND_MICROS};
+use indicia_store::evidence::OutcomeFilter;
 use indicia_store::message::{LogQuery, LogToken};
 use indicia_store::queue::{Cancelled, HandBack, MailKey};
 use support::{Account, names, outcome};
@@ -234,8 +235,12 @@ async fn the_days_counts_follow_the_outcomes(bench: Bench) {
     let outcomes: Vec<_> =
         verdicts.iter().enumerate().map(|(index, verdict)| outcome(&mail, index, *verdict, None)).collect();
     bench.store.commit_outcomes(&outcomes).await.unwrap();
-    let days = bench.store.usage_by_day(account.id, mail.day, mail.day + 1, None).await.unwrap();
-    let day = days[0];
+    let days = bench
+        .store
+        .outcomes_by_day(account.id, mail.day, mail.day + 1, &OutcomeFilter::default())
+        .await
+        .unwrap();
+    let day = days[0].counts;
     assert_eq!((day.accepted, day.delivered, day.invalid, day.spam, day.failed), (4, 1, 1, 1, 1));
     assert!(bench.store.is_listed_invalid(account.id, "user1@example.net").await.unwrap().is_some());
 }
@@ -255,7 +260,12 @@ async fn r03_r26_outcomes_given_twice_count_once(bench: Bench) {
         bench.store.commit_outcomes(&batch).await.unwrap();
     }
     assert_eq!(bench.store.account_numbers(account.id).await.unwrap().unwrap().free_left, 1_998);
-    let day = bench.store.usage_by_day(account.id, mail.day, mail.day + 1, None).await.unwrap()[0];
+    let day = bench
+        .store
+        .outcomes_by_day(account.id, mail.day, mail.day + 1, &OutcomeFilter::default())
+        .await
+        .unwrap()[0]
+        .counts;
     assert_eq!((day.accepted, day.delivered, day.failed), (3, 1, 1));
     let timeline = bench.store.timeline(account.id, mail.message_id).await.unwrap().unwrap();
     assert_eq!(timeline.attempts.len(), 3);

@@ -1,8 +1,8 @@
 //! Measures what reputation costs and how fast it answers, through the store's own calls.
 //!
 //! ```text
-//! evidence reading --url sqlite --data-dir /tmp/a --mails 10000000
-//! evidence brake --url postgres://… --data-dir /tmp/b --rate 1000
+//! evidence reading --url sqlite --data-dir FOLDER --mails 10000000
+//! evidence brake --url postgres://… --data-dir FOLDER --rate 1000
 //! ```
 //! Prints one line of JSON. `bench/evidence` runs both on both engines.
 

@@ -67,7 +67,7 @@ pub enum Refusal {
         .0.since.rfc3339_seconds(), .0.reason
     )]
     Paused(SendingPause),
-    #[error("no recipient is left: every address is in the invalid-address library")]
+    #[error("the request has no recipient; give one")]
     NoRecipients,
 }
 

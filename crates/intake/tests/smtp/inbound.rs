@@ -5,6 +5,7 @@ use std::sync::Arc;
 use indicia_domain::mail::State;
 use indicia_domain::outcome::Verdict;
 use indicia_intake::inbound::{self, InboundConfig, ReturnPaths};
+use indicia_store::evidence::OutcomeFilter;
 use indicia_store::invalid::Listed;
 use indicia_store::queue::MailKey;
 use prometheus_client::registry::Registry;
@@ -78,8 +79,14 @@ impl Reception {
 
     /// Delivered, invalid, spam, failed, over all days.
     async fn counts(&self) -> (i64, i64, i64, i64) {
-        let days = self.bench.store.usage_by_day(self.bench.account_id, 0, i64::MAX, None).await.unwrap();
+        let days = self
+            .bench
+            .store
+            .outcomes_by_day(self.bench.account_id, 0, i64::MAX, &OutcomeFilter::default())
+            .await
+            .unwrap();
         days.iter().fold((0, 0, 0, 0), |sum, day| {
+            let day = day.counts;
             (sum.0 + day.delivered, sum.1 + day.invalid, sum.2 + day.spam, sum.3 + day.failed)
         })
     }

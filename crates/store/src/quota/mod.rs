@@ -222,11 +222,10 @@ impl Held {
         store: &Store,
         connection: &mut AnyConnection,
         now: UnixMicros,
-    ) -> Result<u64> {
+    ) -> Result<()> {
         let held = suspension::Held { account_id: Some(self.account_id), domain: None };
-        let mails = suspension::wake_held(connection, &held, now).await?;
-        crate::evidence::close_slice(store, connection, self.account_id, now).await?;
-        Ok(mails)
+        suspension::wake_held(connection, &held, now).await?;
+        crate::evidence::close_slice(store, connection, self.account_id, now).await
     }
 
     /// R17: a month counts at the quota in force. When that falls, the month's count falls as far as it must for the

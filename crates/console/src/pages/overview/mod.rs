@@ -11,8 +11,8 @@ use indicia_domain::{
 };
 use indicia_store::{
     account::AccountNumbers,
+    evidence::{DayOutcome, OutcomeFilter},
     message::LogQuery,
-    outcome::DayUsage,
     package::{PackageFilter, PackageRow},
     quota::QuotaEvent,
 };
@@ -169,7 +169,10 @@ pub async fn show(State(state): State<ConsoleState>, view: AccountView) -> Resul
     let facts = Facts::load(&state, &view).await?;
     let latest = state.store.mail_log(&LogQuery::all(view.id(), LATEST_MAILS)).await?;
     let today = day_number(&view, view.now);
-    let usage = state.store.usage_by_day(view.id(), today - DAYS + 1, today + 1, None).await?;
+    let usage = state
+        .store
+        .outcomes_by_day(view.id(), today - DAYS + 1, today + 1, &OutcomeFilter::default())
+        .await?;
     let changes = state.store.quota_events(view.id(), QUOTA_CHANGES_MAX).await?;
     page(&OverviewPage {
         shell: view.shell(&state, Place::Overview, "Overview"),
@@ -296,9 +299,10 @@ fn payers(state: &ConsoleState, view: &AccountView, facts: &Facts) -> Vec<Payer>
     payers
 }
 
-fn days(usage: &[DayUsage], today: i64) -> Columns {
+fn days(outcomes: &[DayOutcome], today: i64) -> Columns {
     let columns = (today - DAYS + 1..=today).map(|day| {
-        let found = usage.iter().find(|usage| usage.day == day).copied().unwrap_or_default();
+        let found = outcomes.iter().find(|outcome| outcome.day == day);
+        let found = found.map(|outcome| outcome.counts).unwrap_or_default();
         let failed = found.invalid + found.spam + found.failed;
         let waiting = (found.accepted - found.delivered - failed).max(0);
         Column {

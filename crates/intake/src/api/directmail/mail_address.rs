@@ -8,6 +8,7 @@ use indicia_domain::quota::review::Subject;
 use indicia_domain::quota::warming::Warming;
 use indicia_domain::time::local_day;
 use indicia_store::directory::{RegisterError, SendType, Sender};
+use indicia_store::evidence::OutcomeFilter;
 use jiff::civil::Time;
 use serde_json::{Value, json};
 
@@ -163,11 +164,14 @@ impl Counts {
             this_month: HashMap::new(),
         };
         for sender in senders {
-            let days =
-                store.usage_by_day(call.account_id, month_start, today + 1, Some(sender.sender_id)).await?;
-            let day = days.iter().find(|usage| usage.day == today).map_or(0, |usage| usage.accepted);
+            let of = OutcomeFilter { sender_id: Some(sender.sender_id), ..OutcomeFilter::default() };
+            let days = store.outcomes_by_day(call.account_id, month_start, today + 1, &of).await?;
+            let day = days.iter().find(|outcome| outcome.day == today);
+            let day = day.map_or(0, |outcome| outcome.counts.accepted);
             counts.today.insert(sender.sender_id, day);
-            counts.this_month.insert(sender.sender_id, days.iter().map(|usage| usage.accepted).sum());
+            counts
+                .this_month
+                .insert(sender.sender_id, days.iter().map(|outcome| outcome.counts.accepted).sum());
         }
         Ok(counts)
     }
