@@ -3,15 +3,86 @@
 
 use indicia_domain::quota::review::Subject;
 use indicia_domain::time::UnixMicros;
-use sqlx::{AnyConnection, Row};
+use sqlx::{Any, AnyConnection, Row, Transaction};
 
 use super::{Held, NewEvent, PausedBy, QuotaError, QuotaEvent, tell};
-use crate::audit::{Actor, Deed};
+use crate::audit::{self, Actor};
 use crate::notice::NoticeFacts;
 use crate::{Result, Store};
 
 /// The kind of event that takes back the last pause: it was not the account's fault.
-pub(super) const ACQUITTAL: &str = "acquittal";
+const ACQUITTAL: &str = "acquittal";
+/// The kind of event of a pause that an operator made.
+const OPERATOR_PAUSE: &str = "operator-pause";
+
+/// One deed: the account locked, then what is changed, then what is written of it.
+struct Deed<'a> {
+    transaction: Transaction<'static, Any>,
+    held: Held,
+    /// Mails a day and level before the deed.
+    old: (i64, i64),
+    event_id: i64,
+    audit_id: i64,
+    now: UnixMicros,
+    actor: &'a Actor,
+}
+
+/// What is written of a deed.
+struct Said<'a> {
+    /// See [`QuotaEvent::kind`].
+    kind: &'a str,
+    reason: &'a str,
+    /// The audit log's words.
+    action: &'a str,
+    detail: String,
+}
+
+impl<'a> Deed<'a> {
+    async fn begin(store: &Store, account_id: i64, actor: &'a Actor) -> Result<Deed<'a>, QuotaError> {
+        let (event_id, audit_id) = (store.next_id().await?, store.next_id().await?);
+        let mut transaction = store.begin().await?;
+        let held = Held::load(store, &mut transaction, account_id).await?;
+        let held = held.ok_or(QuotaError::NoAccount(account_id))?;
+        let old = (held.standing.daily_mails, held.standing.level);
+        Ok(Deed { transaction, held, old, event_id, audit_id, now: store.now(), actor })
+    }
+
+    async fn save(&mut self) -> Result<()> {
+        self.held.save(&mut self.transaction).await
+    }
+
+    async fn tell(&mut self, what: &str, facts: NoticeFacts) -> Result<()> {
+        tell(&mut self.transaction, self.held.account_id, what, facts, self.now).await
+    }
+
+    /// Writes the line of the account's history and of the audit log, and commits.
+    async fn end(mut self, said: Said<'_>) -> Result<QuotaEvent, QuotaError> {
+        let account_id = self.held.account_id;
+        let event = NewEvent {
+            event_id: self.event_id,
+            account_id,
+            at: self.now,
+            kind: said.kind,
+            subject: Subject::Account,
+            old: self.old,
+            new: (self.held.standing.daily_mails, self.held.standing.level),
+            reason: said.reason,
+            actor: self.actor,
+            record: "",
+        };
+        let event = event.write(&mut self.transaction).await?;
+        let entry = audit::Deed {
+            audit_id: self.audit_id,
+            actor: self.actor,
+            account_id: Some(account_id),
+            action: said.action,
+            detail: said.detail,
+        };
+        entry.note(&mut self.transaction, self.now).await?;
+        self.transaction.commit().await?;
+        Ok(event)
+    }
+}
 
 impl Store {
     /// The operator's override of the daily quota, recorded with its reason.
@@ -22,37 +93,14 @@ impl Store {
         reason: &str,
         actor: &Actor,
     ) -> Result<QuotaEvent, QuotaError> {
-        let (event_id, audit_id) = (self.next_id().await?, self.next_id().await?);
-        let mut transaction = self.begin().await?;
-        let held = Held::load(self, &mut transaction, account_id).await?;
-        let mut held = held.ok_or(QuotaError::NoAccount(account_id))?;
-        let now = self.now();
-        let old = (held.standing.daily_mails, held.standing.level);
-        let new = (daily_mails, self.quota_policy().ladder.level_of(daily_mails));
-        (held.standing.daily_mails, held.standing.level) = new;
-        if held.standing.ceiling_level.is_some_and(|ceiling| ceiling < new.1) {
-            held.standing.ceiling_level = None;
-        }
-        held.save(&mut transaction).await?;
-        let subject = Subject::Account;
-        let event = NewEvent {
-            event_id,
-            account_id,
-            at: now,
-            kind: "operator",
-            subject,
-            old,
-            new,
-            reason,
-            actor,
-            record: "",
-        };
-        let event = event.write(&mut transaction).await?;
-        let detail = format!("from {} to {} mails a day: {reason}", old.0, new.0);
-        let deed = Deed { audit_id, actor, account_id: Some(account_id), action: "set-quota", detail };
-        deed.note(&mut transaction, now).await?;
-        transaction.commit().await?;
-        Ok(event)
+        let mut deed = Deed::begin(self, account_id, actor).await?;
+        let standing = &mut deed.held.standing;
+        standing.daily_mails = daily_mails;
+        standing.level = self.quota_policy().ladder.level_of(daily_mails);
+        standing.ceiling_level = standing.ceiling_level.filter(|ceiling| *ceiling >= standing.level);
+        deed.save().await?;
+        let detail = format!("from {} to {daily_mails} mails a day: {reason}", deed.old.0);
+        deed.end(Said { kind: "operator", reason, action: "set-quota", detail }).await
     }
 
     /// R20: the user's own ceiling, not below where the account stands; `None` takes it away.
@@ -62,46 +110,24 @@ impl Store {
         level: Option<i64>,
         actor: &Actor,
     ) -> Result<(), QuotaError> {
-        let (event_id, audit_id) = (self.next_id().await?, self.next_id().await?);
-        let mut transaction = self.begin().await?;
-        let held = Held::load(self, &mut transaction, account_id).await?;
-        let mut held = held.ok_or(QuotaError::NoAccount(account_id))?;
-        let (from, to) = (held.standing.level, self.quota_policy().ladder.top());
+        let mut deed = Deed::begin(self, account_id, actor).await?;
+        let (from, to) = (deed.held.standing.level, self.quota_policy().ladder.top());
         if let Some(level) = level
             && !(from..=to).contains(&level)
         {
             return Err(QuotaError::Ceiling { level, from, to });
         }
-        if held.standing.ceiling_level == level {
+        if deed.held.standing.ceiling_level == level {
             return Ok(());
         }
-        held.standing.ceiling_level = level;
-        held.save(&mut transaction).await?;
-        let now = self.now();
-        let kept = (held.standing.daily_mails, held.standing.level);
+        deed.held.standing.ceiling_level = level;
+        deed.save().await?;
         let reason = match level {
             Some(level) => format!("the ceiling is level {level} from now on"),
             None => "there is no ceiling any more".to_owned(),
         };
-        let subject = Subject::Account;
-        NewEvent {
-            event_id,
-            account_id,
-            at: now,
-            kind: "ceiling",
-            subject,
-            old: kept,
-            new: kept,
-            reason: &reason,
-            actor,
-            record: "",
-        }
-        .write(&mut transaction)
-        .await?;
-        let deed =
-            Deed { audit_id, actor, account_id: Some(account_id), action: "set-ceiling", detail: reason };
-        deed.note(&mut transaction, now).await?;
-        transaction.commit().await?;
+        let detail = reason.clone();
+        deed.end(Said { kind: "ceiling", reason: &reason, action: "set-ceiling", detail }).await?;
         Ok(())
     }
 
@@ -113,52 +139,24 @@ impl Store {
         reason: &str,
         actor: &Actor,
     ) -> Result<(), QuotaError> {
-        let (event_id, audit_id) = (self.next_id().await?, self.next_id().await?);
-        let mut transaction = self.begin().await?;
-        let held = Held::load(self, &mut transaction, account_id).await?;
-        let mut held = held.ok_or(QuotaError::NoAccount(account_id))?;
-        if held.standing.paused_by == Some(PausedBy::Operator) {
-            return Err(QuotaError::AlreadyPaused(account_id, held.standing.pause_reason));
+        let mut deed = Deed::begin(self, account_id, actor).await?;
+        if deed.held.standing.paused_by == Some(PausedBy::Operator) {
+            return Err(QuotaError::AlreadyPaused(account_id, deed.held.standing.pause_reason));
         }
-        let now = self.now();
-        let since = held.standing.paused_at.unwrap_or(now);
-        held.pause(since, PausedBy::Operator, format!("by an operator: {reason}"));
-        held.save(&mut transaction).await?;
-        let kept = (held.standing.daily_mails, held.standing.level);
-        let subject = Subject::Account;
-        let kind = "operator-pause";
-        NewEvent {
-            event_id,
-            account_id,
-            at: now,
-            kind,
-            subject,
-            old: kept,
-            new: kept,
-            reason,
-            actor,
-            record: "",
-        }
-        .write(&mut transaction)
-        .await?;
+        let since = deed.held.standing.paused_at.unwrap_or(deed.now);
+        deed.held.pause(since, PausedBy::Operator, format!("by an operator: {reason}"));
+        deed.save().await?;
         let facts = NoticeFacts::QuotaPaused {
             because: reason.to_owned(),
             reasons: Vec::new(),
             minutes: None,
-            daily_after: kept.0,
+            daily_after: deed.old.0,
             by_operator: true,
             released_at: None,
         };
-        tell(&mut transaction, account_id, "pause", facts, now).await?;
-        let deed = Deed {
-            audit_id,
-            actor,
-            account_id: Some(account_id),
-            action: "pause-sending",
-            detail: reason.to_owned(),
-        };
-        deed.note(&mut transaction, now).await?;
-        transaction.commit().await?;
+        deed.tell("pause", facts).await?;
+        let detail = reason.to_owned();
+        deed.end(Said { kind: OPERATOR_PAUSE, reason, action: "pause-sending", detail }).await?;
         Ok(())
     }
 
@@ -202,49 +200,22 @@ impl Store {
         restore: bool,
         actor: &Actor,
     ) -> Result<(), QuotaError> {
-        let (event_id, audit_id) = (self.next_id().await?, self.next_id().await?);
-        let mut transaction = self.begin().await?;
-        let held = Held::load(self, &mut transaction, account_id).await?;
-        let mut held = held.ok_or(QuotaError::NoAccount(account_id))?;
-        let Some(since) = held.standing.paused_at else { return Err(QuotaError::NotPaused(account_id)) };
-        let now = self.now();
-        let old = (held.standing.daily_mails, held.standing.level);
+        let mut deed = Deed::begin(self, account_id, actor).await?;
+        let Some(since) = deed.held.standing.paused_at else { return Err(QuotaError::NotPaused(account_id)) };
         let before = match restore {
-            true => before_pause(&mut transaction, account_id, since).await?,
+            true => before_pause(&mut deed.transaction, account_id, since).await?,
             false => None,
         };
         let is_acquittal = before.as_ref().is_some_and(|before| !before.by_operator);
-        let new = before.map_or(old, |before| before.quota);
-        (held.standing.daily_mails, held.standing.level) = new;
-        held.release(now);
-        held.save(&mut transaction).await?;
-        held.after_release(self, &mut transaction, now).await?;
-        let subject = Subject::Account;
-        NewEvent {
-            event_id,
-            account_id,
-            at: now,
-            kind: if is_acquittal { ACQUITTAL } else { "release" },
-            subject,
-            old,
-            new,
-            reason,
-            actor,
-            record: "",
-        }
-        .write(&mut transaction)
-        .await?;
-        let facts = NoticeFacts::QuotaReleased { daily: new.0, by_operator: true };
-        tell(&mut transaction, account_id, "release", facts, now).await?;
-        let deed = Deed {
-            audit_id,
-            actor,
-            account_id: Some(account_id),
-            action: "release-sending",
-            detail: reason.to_owned(),
-        };
-        deed.note(&mut transaction, now).await?;
-        transaction.commit().await?;
+        let new = before.map_or(deed.old, |before| before.quota);
+        (deed.held.standing.daily_mails, deed.held.standing.level) = new;
+        deed.held.release(deed.now);
+        deed.save().await?;
+        deed.held.after_release(self, &mut deed.transaction, deed.now).await?;
+        deed.tell("release", NoticeFacts::QuotaReleased { daily: new.0, by_operator: true }).await?;
+        let kind = if is_acquittal { ACQUITTAL } else { "release" };
+        let detail = reason.to_owned();
+        deed.end(Said { kind, reason, action: "release-sending", detail }).await?;
         Ok(())
     }
 }
@@ -273,5 +244,5 @@ async fn before_pause(
     let Some(row) = row else { return Ok(None) };
     let kind: String = row.try_get(2)?;
     let quota = (row.try_get(0)?, row.try_get(1)?);
-    Ok(Some(BeforePause { quota, by_operator: kind == "operator-pause" }))
+    Ok(Some(BeforePause { quota, by_operator: kind == OPERATOR_PAUSE }))
 }
